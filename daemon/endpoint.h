@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/* endpoint.h - the edge: sockets, TLS and HTTP/1.1 framing in front of request.h; the owner of libmicrohttpd.
+ *
+ * Threads: the functions here are called by the main thread; it runs its own accept, watch and serving threads.
+ * Owns: listeners, connections, credential sets, the libmicrohttpd daemon.
+ */
+#include "config.h"
+#include "error.h"
+#include "request.h"
+#include "tls.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct endpoint;
+
+/* Monotonic totals since start, but open_*, which are now. */
+struct endpoint_stats {
+	uint64_t accepted, refused_total_limit, refused_address_limit, refused_other;
+	uint64_t handshakes_full, handshakes_resumed, handshakes_refused[TLS_REFUSAL_COUNT];
+	uint64_t timeouts_handshake, timeouts_header, timeouts_body, timeouts_write, timeouts_idle;
+	uint64_t bad_requests; /* refused by the framing gate */
+	uint64_t requests;     /* handed to request_begin */
+	uint64_t open_connections, open_handshaking;
+};
+
+struct endpoint_listener {
+	const char *name, *tls;
+	char address[80]; /* as bound, with the real port: "[::1]:40123" */
+};
+
+/* Opens the listeners, loads the credential sets; serves from endpoint_start on. inherited sockets are matched by name
+ * (sd_listen_fds_with_names). */
+int endpoint_new(const struct config *config, struct request_service *service, struct endpoint **ret,
+		 struct error *error);
+int endpoint_start(struct endpoint *endpoint, struct error *error);
+/* Swaps listeners, credential sets and limits for new connections. All or nothing: on failure the old stay. Connections
+ * whose listener is gone are closed after the request they serve. */
+int endpoint_reload(struct endpoint *endpoint, const struct config *config, struct error *error);
+/* Stops accepting, closes idle connections, lets requests end with Connection: close. */
+void endpoint_drain(struct endpoint *endpoint);
+/* True when no connection is left. */
+bool endpoint_idle(const struct endpoint *endpoint);
+void endpoint_stats(const struct endpoint *endpoint, struct endpoint_stats *ret);
+/* Returns how many listeners there are; fills at most `size`. */
+size_t endpoint_listeners(const struct endpoint *endpoint, struct endpoint_listener *ret, size_t size);
+/* Closes what is left and joins its threads; accepts NULL. Never blocks on a client. */
+void endpoint_free(struct endpoint **endpoint);

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/* identity.h - who the verified peer is, read once per connection from its certificate.
+ *
+ * Strings are UTF-8 without NUL or control bytes: a certificate whose names hold such bytes is refused (-EBADMSG), so
+ * that no rule or log line can be fooled. Source: RFC 5280, RFC 4514 (subject string), SPIFFE X.509-SVID.
+ *
+ * Threads: immutable after identity_read; ref/unref from any thread. Owns: all its strings.
+ */
+#include "error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+enum identity_san { IDENTITY_SAN_URI, IDENTITY_SAN_DNS, IDENTITY_SAN_EMAIL, IDENTITY_SAN_IP, IDENTITY_SAN_COUNT };
+
+struct identity {
+	const char *subject, *issuer;  /* RFC 4514 */
+	const char *serial;            /* lower-case hex */
+	const char *spki_sha256;       /* lower-case hex of the SubjectPublicKeyInfo */
+	const char *certificate_sha256;
+	time_t not_before, not_after;
+	const char *const *san[IDENTITY_SAN_COUNT]; /* NULL-ended lists, never NULL */
+};
+
+/* der: the leaf certificate. At most 64 names of each kind. */
+int identity_read(const void *der, size_t length, struct identity **ret, struct error *error);
+struct identity *identity_ref(struct identity *identity);
+void identity_unref(struct identity **identity);

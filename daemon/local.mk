@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# The daemon, its sources from the lowest layer to the highest (ARCHITECTURE.md).
+
+sbin_PROGRAMS += mtlsd
+
+mtlsd_layer0 = \
+	daemon/cleanup.h daemon/error.c daemon/error.h daemon/log.c daemon/log.h \
+	daemon/wire.c daemon/wire.h
+mtlsd_heap = \
+	daemon/heap.h daemon/heap.c daemon/scope.h daemon/scope.c \
+	daemon/interpose.c daemon/symbol.h daemon/symbol.c
+mtlsd_layer1 = \
+	daemon/yaml.c daemon/yaml.h daemon/deadline.c daemon/deadline.h \
+	daemon/pin.c daemon/pin.h daemon/stats.c daemon/stats.h \
+	daemon/listener.c daemon/listener.h
+mtlsd_layer2 = \
+	daemon/schema.c daemon/schema.h daemon/config.c daemon/config.h daemon/glob.c daemon/glob.h \
+	daemon/identity.c daemon/identity.h daemon/router.c daemon/router.h daemon/tls.c daemon/tls.h \
+	daemon/gate.c daemon/gate.h
+mtlsd_layer3 = \
+	daemon/response.c daemon/response.h daemon/connection.c daemon/connection.h \
+	daemon/settings.c daemon/settings.h daemon/image.c daemon/image.h \
+	daemon/instance.c daemon/instance.h daemon/pool.c daemon/pool.h
+mtlsd_layer4 = \
+	daemon/request.c daemon/request.h daemon/host.c daemon/host.h \
+	daemon/supervisor.c daemon/supervisor.h
+mtlsd_layer5 = \
+	daemon/endpoint.c daemon/endpoint.h daemon/job.c daemon/job.h \
+	daemon/control.c daemon/control.h daemon/command.h daemon/commands.c daemon/introspect.c
+mtlsd_layer6 = daemon/server.c daemon/server.h daemon/main.c
+
+mtlsd_SOURCES = $(mtlsd_layer0) $(mtlsd_heap) $(mtlsd_layer1) $(mtlsd_layer2) $(mtlsd_layer3) $(mtlsd_layer4) \
+	$(mtlsd_layer5) $(mtlsd_layer6)
+EXTRA_mtlsd_DEPENDENCIES = $(srcdir)/daemon/exports.list
+mtlsd_LDADD = $(GNUTLS_LIBS) $(SYSTEMD_LIBS) $(YAML_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS) $(DW_LIBS) -lpthread -ldl
+# What libraries and plugins must find in the executable first: the malloc family, thread starts, the framing gate.
+mtlsd_LDFLAGS = $(AM_LDFLAGS) -Wl,--dynamic-list=$(srcdir)/daemon/exports.list
+EXTRA_DIST += daemon/exports.list

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/* router.h - which route answers a request, and whether this identity may.
+ *
+ * Longest path wins: an exact path before a prefix, a longer prefix before a shorter; a route with hosts before one
+ * without; then file order. A prefix matches at a segment boundary ("/api/" matches "/api/x" and "/api"). 
+ * Method is looked at among the routes that match path and host: none -> 405 with Allow. Deny by default.
+ *
+ * Threads: pure functions of an immutable snapshot. Owns: the table owns its index, not the configuration.
+ */
+#include "config.h"
+#include "identity.h"
+
+struct router;
+
+enum router_outcome { ROUTER_OK, ROUTER_NOT_FOUND, ROUTER_METHOD, ROUTER_DENIED }; /* 200, 404, 405, 403 */
+
+struct router_match {
+	enum router_outcome outcome;
+	const struct config_route *route; /* OK and DENIED; METHOD: any of the matching */
+	char allow[128];                  /* METHOD: value of the Allow header */
+};
+
+int router_new(const struct config *config, struct router **ret);
+/* path: decoded and normalised. host: lower case without port, NULL if none. */
+void router_match(const struct router *router, const char *method, const char *host, const char *path,
+		  const struct identity *identity, struct router_match *ret);
+bool router_allows(const struct config_route *route, const struct identity *identity);
+void router_free(struct router **router);

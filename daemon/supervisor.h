@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/* supervisor.h - the plugins of the daemon: which instance serves, what it holds, and the operator's verbs on it.
+ *
+ * Changes of one plugin exclude each other (-EBUSY) and may take long (drain): they are called from a job thread, never
+ * from the main loop. Reading calls are quick and may come from any thread.
+ *
+ * Threads: as said above. Owns: plugins, their instances, foreign heaps and zombies.
+ */
+#include "config.h"
+#include "error.h"
+#include "heap.h"
+#include "scope.h"
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct supervisor;
+
+enum supervisor_state {
+	SUPERVISOR_DISABLED, /* by the configuration or an operator: requests get 503 */
+	SUPERVISOR_STARTING, /* no instance serves yet */
+	SUPERVISOR_READY,
+	SUPERVISOR_DRAINING, /* a new instance serves, an old one ends */
+	SUPERVISOR_FAILED,   /* no instance: the last start failed */
+};
+const char *supervisor_state_name(enum supervisor_state state);
+
+struct supervisor_plugin {
+	char name[32], version[32], summary[96], path[256], sha256[65];
+	enum supervisor_state state;
+	uint64_t instance; /* its number; 0: none */
+	uint64_t since;    /* CLOCK_REALTIME seconds of the instance's start */
+	uint32_t flags;    /* of the descriptor */
+	uint64_t requests, inflight, queued; /* requests: of the plugin since the daemon started */
+	uint64_t status[6];                  /* answers by class: [2] 2xx, ...; [0] none */
+	uint64_t refused_full, refused_disabled, deadline_missed, failed, cancelled;
+	uint64_t escaped_bytes, escaped_blocks; /* of this instance */
+	uint64_t restarts_operator, restarts_reload, restarts_leak, restarts_crash;
+	struct heap_usage own, foreign;
+	uint64_t soft_limit, hard_limit;
+	uint64_t faults; /* bad frees, plugin life */
+	unsigned threads, zombies;
+	char last_error[240];
+};
+
+/* Starts nothing yet. run_directory: where image names live. */
+int supervisor_new(const char *run_directory, struct supervisor **ret, struct error *error);
+/* Makes the set of plugins that of the configuration: loads new ones, replaces or reconfigures changed ones, ends those
+ * that are gone. All new instances are up before anything is switched; on failure nothing changed. apply_commit is
+ * called in between, once everything is ready and before old instances drain (the caller publishes the snapshot). */
+int supervisor_apply(struct supervisor *supervisor, struct config *config,
+		     int (*commit)(void *ctx, struct error *error), void *ctx, struct error *error);
+/* Loads every plugin's image for its descriptor and checks its settings; starts no instance. Mistakes as in config.h. */
+int supervisor_check(const struct config *config, char **ret_mistakes);
+
+size_t supervisor_count(const struct supervisor *supervisor);
+/* By position or by name. -ENOENT. */
+int supervisor_get(struct supervisor *supervisor, size_t index, struct supervisor_plugin *ret);
+int supervisor_find(struct supervisor *supervisor, const char *name, struct supervisor_plugin *ret);
+
+/* The plugin's own words (its dump callback) and counters, as JSON objects. */
+int supervisor_words(struct supervisor *supervisor, const char *name, json_t **ret_counters, json_t **ret_dump,
+		     struct error *error);
+
+/* One group of live blocks with its place resolved. */
+struct supervisor_site {
+	uintptr_t address;
+	const char *scope; /* "plugin", "arena", "foreign" */
+	uint64_t bytes, objects, oldest, youngest; /* ages in requests */
+	char function[128], file[128], module[96], build_id[48];
+	int line;
+	uint64_t offset;
+};
+struct supervisor_dump {
+	struct supervisor_plugin plugin;
+	uint64_t epoch;
+	size_t count;
+	struct supervisor_site *sites; /* most bytes first */
+	uint64_t age_bytes[32];        /* own heap, by log2 of age */
+};
+int supervisor_dump(struct supervisor *supervisor, const char *name, uint32_t min_age, struct supervisor_dump **ret,
+		    struct error *error);
+void supervisor_dump_free(struct supervisor_dump **dump);
+
+struct supervisor_eviction {
+	uint64_t claimed;                           /* what the hook says it freed */
+	uint64_t live_before, live_after;           /* own heap, measured */
+	uint64_t resident_before, resident_after;   /* own heap, measured */
+	bool hook;                                  /* the plugin has one */
+};
+/* level: 1..3 as mtlsd_level. */
+int supervisor_evict(struct supervisor *supervisor, const char *name, uint64_t target, int level,
+		     struct supervisor_eviction *ret, struct error *error);
+
+struct supervisor_restart {
+	uint64_t old_instance, new_instance;
+	uint64_t drained, cancelled; /* requests of the old instance that ended, that were cancelled */
+	uint64_t freed_bytes;        /* live bytes of the old heap, destroyed */
+	bool zombie;
+	char zombie_reason[160];
+};
+/* if_instance: 0 or the number that must be serving (-ESTALE). reread: read the file again (operator), else the kept
+ * image. timeout: microseconds, 0: the configuration's drain timeout. */
+int supervisor_restart(struct supervisor *supervisor, const char *name, uint64_t if_instance, bool reread,
+		       uint64_t timeout, struct supervisor_restart *ret, struct error *error);
+int supervisor_enable(struct supervisor *supervisor, const char *name, struct error *error);
+int supervisor_disable(struct supervisor *supervisor, const char *name, struct supervisor_restart *ret,
+		       struct error *error);
+
+/* Called once a second by the main loop: decay of free pages, zombies that can be buried now, peaks. */
+void supervisor_tick(struct supervisor *supervisor);
+/* Ends every instance, waiting at most timeout microseconds for their requests. */
+void supervisor_stop(struct supervisor *supervisor, uint64_t timeout);
+void supervisor_free(struct supervisor **supervisor);

@@ -1,0 +1,6 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+include $(srcdir)/tests/plugins/local.mk
+include $(srcdir)/tests/unit/local.mk
+include $(srcdir)/tests/fuzz/local.mk
+
+EXTRA_DIST += tests/lint tests/e2e

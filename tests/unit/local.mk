@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+# One test program a noun; each links only the objects it tests. Objects are shared between programs, so keep
+# per-program flags away unless the object must differ.
+if HAVE_CMOCKA
+unit_tests = \
+	tests/unit/test-yaml tests/unit/test-schema tests/unit/test-config tests/unit/test-glob \
+	tests/unit/test-identity tests/unit/test-router \
+	tests/unit/test-deadline tests/unit/test-gate tests/unit/test-listener \
+	tests/unit/test-wire tests/unit/test-job tests/unit/test-commands tests/unit/test-render \
+	tests/unit/test-heap tests/unit/test-scope \
+	tests/unit/test-pin tests/unit/test-response tests/unit/test-request tests/unit/test-pool tests/unit/test-settings
+check_PROGRAMS += $(unit_tests)
+TESTS += $(unit_tests)
+endif
+
+# yaml, schema, configuration, access
+tests_unit_test_yaml_SOURCES = tests/unit/test-yaml.c daemon/yaml.c daemon/error.c
+tests_unit_test_yaml_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
+tests_unit_test_schema_SOURCES = tests/unit/test-schema.c daemon/schema.c daemon/yaml.c daemon/error.c
+tests_unit_test_schema_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
+tests_unit_test_config_SOURCES = tests/unit/test-config.c daemon/config.c daemon/schema.c daemon/yaml.c daemon/glob.c daemon/error.c
+tests_unit_test_config_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
+tests_unit_test_glob_SOURCES = tests/unit/test-glob.c daemon/glob.c
+tests_unit_test_glob_LDADD = $(CMOCKA_LIBS)
+tests_unit_test_identity_SOURCES = tests/unit/test-identity.c daemon/identity.c daemon/error.c
+tests_unit_test_identity_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS)
+tests_unit_test_router_SOURCES = tests/unit/test-router.c daemon/router.c daemon/glob.c
+tests_unit_test_router_LDADD = $(CMOCKA_LIBS)
+
+# edge
+tests_unit_test_deadline_SOURCES = tests/unit/test-deadline.c daemon/deadline.c
+tests_unit_test_deadline_LDADD = $(CMOCKA_LIBS) -lpthread
+tests_unit_test_gate_SOURCES = tests/unit/test-gate.c daemon/gate.c
+tests_unit_test_gate_LDADD = $(CMOCKA_LIBS)
+tests_unit_test_listener_SOURCES = tests/unit/test-listener.c daemon/listener.c daemon/error.c
+tests_unit_test_listener_LDADD = $(CMOCKA_LIBS) $(SYSTEMD_LIBS)
+
+# control
+tests_unit_test_wire_SOURCES = tests/unit/test-wire.c daemon/wire.c
+tests_unit_test_wire_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
+tests_unit_test_job_SOURCES = tests/unit/test-job.c daemon/job.c
+tests_unit_test_job_LDADD = $(CMOCKA_LIBS) $(SYSTEMD_LIBS) -lpthread
+tests_unit_test_commands_SOURCES = tests/unit/test-commands.c daemon/commands.c daemon/introspect.c daemon/error.c daemon/schema.c daemon/yaml.c
+tests_unit_test_commands_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(YAML_LIBS)
+tests_unit_test_render_SOURCES = tests/unit/test-render.c ctl/render.c
+tests_unit_test_render_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
+tests_unit_test_render_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/ctl
+
+# heap
+tests_unit_test_heap_SOURCES = tests/unit/test-heap.c $(mtlsd_heap)
+tests_unit_test_heap_CPPFLAGS = $(AM_CPPFLAGS) -DHEAP_PREFIXED
+tests_unit_test_heap_LDADD = $(CMOCKA_LIBS) $(DW_LIBS) -lpthread
+tests_unit_test_scope_SOURCES = tests/unit/test-scope.c $(mtlsd_heap)
+tests_unit_test_scope_LDADD = $(CMOCKA_LIBS) $(DW_LIBS) -lpthread -ldl
+tests_unit_test_scope_LDFLAGS = $(mtlsd_LDFLAGS)
+
+# requests and plugins
+tests_unit_test_pin_SOURCES = tests/unit/test-pin.c daemon/pin.c
+tests_unit_test_pin_LDADD = $(CMOCKA_LIBS) -lpthread
+tests_unit_test_response_SOURCES = tests/unit/test-response.c daemon/response.c daemon/error.c
+tests_unit_test_response_LDADD = $(CMOCKA_LIBS)
+tests_unit_test_pool_SOURCES = tests/unit/test-pool.c daemon/pool.c
+tests_unit_test_pool_LDADD = $(CMOCKA_LIBS) -lpthread
+tests_unit_test_settings_SOURCES = tests/unit/test-settings.c daemon/settings.c daemon/schema.c daemon/yaml.c daemon/error.c
+tests_unit_test_settings_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
