@@ -20,8 +20,8 @@
  *            you call finish.
  *   done     The answer went out, or could not. Last call with this request; its arena dies after it.
  *   evict    Give memory back, as much as asked, no more than the level allows.
- *   fini     The last call. No request, no connection data and no thread of yours is left when it runs; whatever your
- *            own heap still holds afterwards is destroyed with the instance.
+ *   fini     The last call, after the last request and the last release hook. End your threads here (join them);
+ *            whatever your own heap still holds afterwards is destroyed with the instance.
  *
  * MEMORY
  *
