@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Fixtures: `pki`, one for the session; `daemon`, a factory whose daemons are ended and judged after the test."""
+"""Fixtures: `pki`, one for the session; `daemon` and `module_daemon`, factories whose daemons are ended and judged
+after the test or after the module's last one."""
+import contextlib
 import pathlib
 import tempfile
 
@@ -13,36 +15,55 @@ def pki(tmp_path_factory):
     return pki_module.Pki(tmp_path_factory.mktemp("pki"))
 
 
-@pytest.fixture
+@contextlib.contextmanager
 def folder():
     """A short path: a Unix socket's is limited to 107 bytes."""
     with tempfile.TemporaryDirectory(prefix="mtlsd-") as path:
+        # Open to other users, so that tests of permissions meet those of the files under test.
+        pathlib.Path(path).chmod(0o755)
         yield pathlib.Path(path)
 
 
+@contextlib.contextmanager
+def daemons(pki, show_logs=lambda: False):
+    """The factory, and the judgement of all it made."""
+    with folder() as path:
+        made = []
+
+        def make(*, start=True, **arguments):
+            one = harness.Daemon(pki, path / f"d{len(made) + 1}", **arguments)
+            made.append(one)
+            if start:
+                one.start()
+            return one
+
+        yield make
+        faults = []
+        for one in made:
+            try:
+                one.finish()
+            except AssertionError as error:
+                faults.append(str(error))
+        if faults or show_logs():
+            for number, one in enumerate(made, 1):
+                print(f"--- log of daemon {number}:\n{one.log_text()[-6000:]}")
+        assert not faults, "\n".join(faults)
+
+
 @pytest.fixture
-def daemon(pki, folder, request):
-    started = []
+def daemon(pki, request):
+    def failed():
+        report = getattr(request.node, "report_call", None)
+        return report is not None and report.failed
 
-    def make(*, start=True, **arguments):
-        made = harness.Daemon(pki, folder / f"d{len(started) + 1}", **arguments)
-        started.append(made)
-        if start:
-            made.start()
-        return made
+    with daemons(pki, failed) as make:
+        yield make
 
-    yield make
-    failures = []
-    for made in started:
-        try:
-            made.finish()
-        except AssertionError as error:
-            failures.append(str(error))
-    report = getattr(request.node, "report_call", None)
-    if failures or (report is not None and report.failed):
-        for number, made in enumerate(started, 1):
-            print(f"--- log of daemon {number}:\n{made.log_text()[-6000:]}")
-    assert not failures, "\n".join(failures)
+
+@pytest.fixture(scope="module")
+def module_daemon(pki):
+    with daemons(pki) as make:
+        yield make
 
 
 @pytest.hookimpl(tryfirst=True, hookwrapper=True)
