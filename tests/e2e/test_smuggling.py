@@ -205,7 +205,7 @@ def d(module_daemon):
 
 
 def requests(d):
-    return d.ctl("show", "never")["requests"]
+    return d.ctl("show", "never")["requests"]["total"]
 
 
 def exchange(d, data, split):
