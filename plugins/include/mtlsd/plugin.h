@@ -238,7 +238,7 @@ typedef struct mtlsd_host {
 	void (*stream_ready)(mtlsd_request *request);
 	/* Ends a deferred request: with MTLSD_DONE the answer that was set is sent, MTLSD_PASS goes on along the chain,
 	 * MTLSD_FAIL makes a 500. -ECANCELED: nobody waited any more; the request is over all the same. After this call
-	 * the request may be gone: touch it no more. */
+	 * the request may be gone: touch it no more. done may run before it returns: hold no lock over it that done takes. */
 	int (*finish)(mtlsd_request *request, mtlsd_action action);
 
 	/* --- dump ---------------------------------------------------------------------------------------------- */

@@ -254,53 +254,53 @@ guarded(const char *callback, R otherwise, F &&run) noexcept
 template <typename P> struct glue {
 	static P &of(void *user) { return *static_cast<P *>(user); }
 
-	static int check(const mtlsd_host *given, const mtlsd_config *raw, char *error, std::size_t size) noexcept
+	static int check(const mtlsd_host *given, const mtlsd_config *raw, char *error, std::size_t size)
 	{
 		host_table = given;
 		return refusal(error, size, [&] { P::check(config(raw)); });
 	}
 	static int init(const mtlsd_host *given, mtlsd_instance *self, const mtlsd_config *raw, void **user, char *error,
-			std::size_t size) noexcept
+			std::size_t size)
 	{
 		host_table = given;
 		self_handle = self;
 		return refusal(error, size, [&] { *user = new P(instance(self), config(raw)); });
 	}
-	static int health(void *user, char *error, std::size_t size) noexcept
+	static int health(void *user, char *error, std::size_t size)
 	{
 		return refusal(error, size, [&] { of(user).health(); });
 	}
-	static int reconfigure(void *user, const mtlsd_config *raw, char *error, std::size_t size) noexcept
+	static int reconfigure(void *user, const mtlsd_config *raw, char *error, std::size_t size)
 	{
 		return refusal(error, size, [&] { of(user).reconfigure(config(raw)); });
 	}
-	static mtlsd_action on_request(void *user, mtlsd_request *raw) noexcept
+	static mtlsd_action on_request(void *user, mtlsd_request *raw)
 	{
 		return guarded("request", MTLSD_FAIL, [&] { return of(user).request(mtlsd::request(raw)); });
 	}
-	static mtlsd_action body(void *user, mtlsd_request *raw, const void *data, std::size_t length) noexcept
+	static mtlsd_action body(void *user, mtlsd_request *raw, const void *data, std::size_t length)
 	{
 		return guarded("body", MTLSD_FAIL, [&] {
 			return of(user).body(mtlsd::request(raw), {static_cast<const char *>(data), length});
 		});
 	}
-	static void cancel(void *user, mtlsd_request *raw, mtlsd_reason reason) noexcept
+	static void cancel(void *user, mtlsd_request *raw, mtlsd_reason reason)
 	{
 		guarded("cancel", 0, [&] { return of(user).cancel(mtlsd::request(raw), reason), 0; });
 	}
-	static void done(void *user, mtlsd_request *raw, mtlsd_outcome outcome) noexcept
+	static void done(void *user, mtlsd_request *raw, mtlsd_outcome outcome)
 	{
 		guarded("done", 0, [&] { return of(user).done(mtlsd::request(raw), outcome), 0; });
 	}
-	static std::uint64_t evict(void *user, std::uint64_t target, mtlsd_level level) noexcept
+	static std::uint64_t evict(void *user, std::uint64_t target, mtlsd_level level)
 	{
 		return guarded("evict", std::uint64_t(), [&] { return of(user).evict(target, level); });
 	}
-	static void dump(void *user, mtlsd_dump *raw) noexcept
+	static void dump(void *user, mtlsd_dump *raw)
 	{
 		guarded("dump", 0, [&] { return of(user).dump(mtlsd::dump(raw)), 0; });
 	}
-	static void fini(void *user) noexcept
+	static void fini(void *user)
 	{
 		guarded("fini", 0, [&] { return delete static_cast<P *>(user), 0; });
 	}
