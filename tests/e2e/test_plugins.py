@@ -91,7 +91,6 @@ REFUSED = {
 def test_bad_plugins_are_refused_with_a_sentence_and_the_daemon_serves_on(daemon):
     d = daemon(plugins=[plugin("echo")])
     client = d.client()
-    before = d.ctl("status")
     for file, sentence in REFUSED.items():
         d.edit(plugins=[plugin("echo"), plugin("bad", file)], routes=[default_route("echo"), default_route("bad")])
         with pytest.raises(CtlError) as refusal:
@@ -102,8 +101,6 @@ def test_bad_plugins_are_refused_with_a_sentence_and_the_daemon_serves_on(daemon
         assert client.get("/bad")[0] == 404
         assert [row["name"] for row in d.ctl("list")["plugins"]] == ["echo"]
     assert client.connects == 1
-    after = d.ctl("status")
-    assert after["pid"] == before["pid"] if "pid" in before else True
 
 
 @pytest.mark.parametrize("content, sentence", [
@@ -184,7 +181,6 @@ def test_a_plugins_own_settings_are_checked(daemon, row, sentence):
 
 def test_check_config_looks_into_plugins(daemon):
     d = daemon(plugins=[plugin("reconf", config={"greeting": "forbidden word"}), plugin("badabi")], start=False)
-    d.process = None
     code, out, err = d.ctl_raw("check-config", str(d.config_path))
     assert code == 1
     assert "friendlier" in out + err and "ABI 99" in out + err
@@ -448,7 +444,7 @@ def test_a_request_that_ignores_cancel_stays_the_plugins_until_it_finishes(daemo
 # --- filters -------------------------------------------------------------------------------------------------------
 
 
-def chain(d, *filters, handler="attrs"):
+def chain(*filters, handler="attrs"):
     return [dict(name="chain", prefix="/chain", allow=[dict(any=True)], filters=list(filters), handler=handler)]
 
 
@@ -457,7 +453,7 @@ def filtered(daemon):
     return daemon(plugins=[plugin("first", "filter.so", config={"name": "a", "value": "one"}),
                            plugin("second", "filter.so", config={"name": "b", "value": "two"}),
                            plugin("attrs", config={"names": ["a", "b", "c"]})],
-                  routes=chain(None, "first", "second"))
+                  routes=chain("first", "second"))
 
 
 def test_filters_mark_requests_in_order(filtered):
@@ -495,7 +491,7 @@ def test_a_filter_that_fails_ends_the_chain(filtered):
 
 def test_only_filters_may_stand_in_a_chain(daemon):
     d = daemon(plugins=[plugin("echo")])
-    d.edit(plugins=[plugin("echo"), plugin("attrs")], routes=chain(None, "echo"))
+    d.edit(plugins=[plugin("echo"), plugin("attrs")], routes=chain("echo"))
     with pytest.raises(CtlError, match=r"(?i)echo.*filter"):
         d.reload()
 
