@@ -44,6 +44,9 @@ const char *heap_name(const struct heap *heap);
 void heap_usage(const struct heap *heap, struct heap_usage *ret);
 /* Gives the free pages back to the kernel at once; returns how many bytes went. */
 uint64_t heap_trim(struct heap *heap);
+/* Gives back, in all heaps, what has been free for `age` seconds; now: any clock in seconds that moves on. Called about once
+ * a second by the main loop. Returns bytes. No heap may be destroyed meanwhile. */
+uint64_t heap_decay(uint32_t now, uint32_t age);
 /* The heap whose slot holds p, NULL for memory that is not ours. */
 struct heap *heap_of(const void *p);
 /* Destroys the heap: every block dies, pages go back, later access to the range faults and later frees are reported.

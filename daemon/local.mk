@@ -7,8 +7,12 @@ mtlsd_layer0 = \
 	daemon/cleanup.h daemon/error.c daemon/error.h daemon/log.c daemon/log.h \
 	daemon/wire.c daemon/wire.h
 mtlsd_heap = \
-	daemon/heap.h daemon/heap.c daemon/scope.h daemon/scope.c \
-	daemon/interpose.c daemon/symbol.h daemon/symbol.c
+	daemon/layer.h daemon/class.c daemon/class.h daemon/side.h daemon/meta.c daemon/meta.h daemon/site.c daemon/site.h \
+	daemon/run.c daemon/run.h daemon/central.c daemon/central.h daemon/bin.c daemon/bin.h daemon/alloc.c daemon/alloc.h \
+	daemon/quarantine.c daemon/quarantine.h daemon/heap.c daemon/heap.h daemon/heap-internal.h daemon/profile.c \
+	daemon/journal.c daemon/journal.h daemon/scope.c daemon/scope.h daemon/scope-internal.h daemon/booking.c daemon/arena.c \
+	daemon/interpose.c daemon/interpose.h daemon/interpose-string.c daemon/interpose-cxx.c daemon/interpose-thread.c \
+	daemon/symbol.c daemon/symbol.h
 mtlsd_layer1 = \
 	daemon/yaml.c daemon/yaml.h daemon/deadline.c daemon/deadline.h \
 	daemon/pin.c daemon/pin.h daemon/stats.c daemon/stats.h \

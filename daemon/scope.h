@@ -73,4 +73,6 @@ void scope_escapes(const struct scope_space *space, void (*visit)(const struct s
  * (heap_usage.arena_bytes), never as escapes. Returns NULL with ENOMEM at the hard limit. 16-byte aligned. */
 struct scope_arena;
 void *scope_arena_alloc(struct scope_arena **arena, struct scope_space *space, size_t size);
+/* The same, booked to the given call address: for host services that know their caller in the plugin. */
+void *scope_arena_alloc_at(struct scope_arena **arena, struct scope_space *space, size_t size, uintptr_t site);
 void scope_arena_free(struct scope_arena **arena);

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/* bin.h - a thread's stock of free blocks of one heap, and the few instructions of malloc and free that use nothing else.
+ *
+ * A bin is a stack of free blocks with their side words. It starts small and doubles while it is used (slow start). Bins
+ * are written by their thread alone; others read the counts, which is what makes live bytes exact without a shared
+ * write: out of the stock less what lies in bins.
+ *
+ * Threads: each thread uses its own; counts may be read by any. Owns: the blocks in it, until flushed to the stock.
+ */
+#include "central.h"
+#include "class.h"
+#include "side.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct heap;
+struct journal;
+struct scope_space;
+
+enum {
+	BIN_SITES = 64, /* call sites a thread knows by heart, a heap */
+	BIN_HEAPS = 2048, /* most heaps a process can have: 47 bits of addresses hold no more */
+};
+
+struct bin {
+	uint32_t count, room; /* blocks in it; grows up to the class's bound */
+	struct bin_entry *entries;
+	uint64_t served; /* blocks handed out, ever */
+	uint64_t unused;
+};
+
+struct bin_site {
+	uintptr_t address;
+	uint64_t bits; /* its number, where the side word has it */
+};
+
+/* What does not pass through a bin; sums of all threads are exact. */
+struct bin_counts {
+	uint64_t objects, bytes; /* allocated, ever */
+	uint64_t arena_bytes;    /* live; one thread's may be "negative" */
+};
+
+struct bin_set {
+	struct heap *heap;
+	struct span *spans;
+	uint32_t *clock;
+	struct bin_set *next; /* in heap->sets, for ever */
+	bool idle;            /* its thread ended (heap's sets_lock) */
+	struct bin_counts counts;
+	struct bin_site sites[BIN_SITES];
+	struct bin bins[CLASS_COUNT + 1];
+};
+
+/* A thread's set of one slot's heap; stale unless the generation is the slot's. */
+struct bin_slot {
+	struct bin_set *set;
+	uint64_t generation;
+};
+
+/* The reserved address range. Written once, before the first heap. */
+struct bin_range {
+	uintptr_t base;
+	uint64_t bytes; /* 0: nothing is reserved, no pointer is ours */
+	unsigned shift; /* of a slot's size */
+	unsigned slots;
+	uint64_t generation[BIN_HEAPS]; /* never 0; moved when a slot's heap comes and when it goes */
+};
+extern struct bin_range bin_range;
+
+/* What malloc and free know about the calling thread: one cache line, and then some. */
+struct bin_thread {
+	struct scope_space *space;     /* NULL: the daemon's own memory */
+	struct bin_set *own, *foreign; /* of the space; NULL: not made yet, or image not known yet: the slow way */
+	uintptr_t image_start, image_bytes;
+	struct bin_slot *slots;
+	void **journal_next, **journal_end; /* where the booking's next block is noted */
+	struct journal *journal;            /* NULL: no booking */
+	uint64_t tag;                       /* side word bits of the booking */
+	unsigned *counted; /* counter this thread is in, down by one at its end; NULL: none */
+	unsigned rounds;   /* of destructors at the thread's end */
+	bool ended;     /* the thread's bins are gone: straight to the stock */
+	bool desperate; /* was refused memory in this scope: may use the reserve */
+};
+extern _Thread_local struct bin_thread bin_self __attribute__((tls_model("local-exec"), aligned(64)));
+
+/* The calling thread's bins of a heap, made at first use. NULL when there is no memory or the thread is ending. */
+struct bin_set *bin_set_of(struct heap *heap);
+/* One more block at least into an empty bin. False with errno when heap or machine have none. */
+bool bin_refill(struct bin_set *set, unsigned class, uintptr_t site);
+/* Makes room in a full bin. */
+void bin_flush(struct bin_set *set, unsigned class);
+/* Gives every block of the calling thread's bins of the heap back to the stock. */
+void bin_flush_all(struct bin_set *set);
+/* Gives up all bins of the calling thread. Runs at its end. */
+void bin_thread_end(void);
+/* The number of a site in side word position, through the set's cache. */
+uint64_t bin_site_bits(struct bin_set *set, uintptr_t site);
+/* Runs `end` at every thread's end that has touched bin_thread_arm. */
+int bin_setup(void);
+void bin_thread_arm(void);
+
+/* Turns to the daemon's memory and back, for the layer's own needs. The barriers are for the compiler, which knows malloc
+ * and believes that it looks at no variable of ours. */
+static inline struct scope_space *
+bin_pause(void)
+{
+	struct scope_space *space = bin_self.space;
+
+	bin_self.space = NULL;
+	__asm__ volatile("" ::: "memory");
+	return space;
+}
+
+static inline void
+bin_resume(struct scope_space *space)
+{
+	__asm__ volatile("" ::: "memory");
+	bin_self.space = space;
+}
+
+static inline struct bin_site *
+bin_site_place(struct bin_set *set, uintptr_t site)
+{
+	return &set->sites[site * 0x9e3779b97f4a7c15ULL >> 58];
+}
+
+static inline void
+bin_set_count(struct bin *bin, uint32_t count)
+{
+	__atomic_store_n(&bin->count, count, __ATOMIC_RELAXED);
+}
+
+/* A block the short way; NULL if it takes the long one. */
+static inline void *
+bin_pop(struct bin_set *set, size_t size, uintptr_t site)
+{
+	struct bin_thread *self = &bin_self;
+
+	if (__builtin_expect(set == NULL || size > CLASS_MAX_BYTES, 0))
+		return NULL;
+	struct bin *bin = &set->bins[class_of(size)];
+	const struct bin_site *known = bin_site_place(set, site);
+	uint32_t count = bin->count;
+	if (__builtin_expect(count == 0 || known->address != site, 0))
+		return NULL;
+	struct bin_entry entry = bin->entries[count - 1];
+	uint64_t word = SIDE_LIVE | known->bits;
+	if (self->journal != NULL) {
+		if (__builtin_expect(self->journal_next == self->journal_end, 0))
+			return NULL;
+		*self->journal_next++ = entry.block;
+		word |= self->tag;
+	} else
+		word |= __atomic_load_n(set->clock, __ATOMIC_RELAXED);
+	bin_set_count(bin, count - 1);
+	__atomic_store_n(&bin->served, bin->served + 1, __ATOMIC_RELAXED);
+	side_store(entry.side, word);
+	return entry.block;
+}
+
+/* Frees the short way; false if it takes the long one. offset: from the range's start, inside the range. */
+static inline bool
+bin_push(void *p, uintptr_t offset)
+{
+	unsigned slot = (unsigned) (offset >> bin_range.shift);
+	const struct bin_slot *mine = &bin_self.slots[slot];
+
+	if (__builtin_expect(mine->generation != __atomic_load_n(&bin_range.generation[slot], __ATOMIC_RELAXED), 0))
+		return false;
+	struct bin_set *set = mine->set;
+	uintptr_t inside = offset & ((1UL << bin_range.shift) - 1);
+	const struct span *span = &set->spans[inside >> RUN_SHIFT];
+	unsigned class = span->class;
+	if (__builtin_expect(class - 1U >= CLASS_COUNT, 0))
+		return false;
+	uint32_t at = inside & (RUN_GRANULE - 1);
+	uint32_t index = (uint32_t) ((uint64_t) at * span->magic >> 32);
+	uint64_t *side = &span->side[index];
+	struct bin *bin = &set->bins[class];
+	uint32_t count = bin->count;
+	if (__builtin_expect(index * span->size != at || count == bin->room, 0))
+		return false;
+	if (__builtin_expect((side_load(side) & (SIDE_LIVE | SIDE_ARENA)) != SIDE_LIVE, 0))
+		return false;
+	side_store(side, 0);
+	bin->entries[count] = (struct bin_entry){ p, side };
+	bin_set_count(bin, count + 1);
+	return true;
+}

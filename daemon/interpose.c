@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* malloc and its relatives. With no current space they are the C library's; inside one, the caller's return address says
+ * which of the space's heaps serves. free and realloc go by the block's address alone. */
+#undef _FORTIFY_SOURCE
+#include "interpose.h"
+
+#if MTLSD_HEAP_LAYER
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	INTERPOSE_PAGE = 4096,
+};
+
+void *
+malloc(size_t size)
+{
+	return interpose_take(size, (uintptr_t) __builtin_return_address(0));
+}
+
+void
+free(void *p)
+{
+	interpose_drop(p, (uintptr_t) __builtin_return_address(0));
+}
+
+void *
+calloc(size_t count, size_t size)
+{
+	uintptr_t site = (uintptr_t) __builtin_return_address(0);
+	size_t bytes;
+
+	if (__builtin_expect(bin_self.space == NULL, 1))
+		return __libc_calloc(count, size);
+	if (__builtin_mul_overflow(count, size, &bytes)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	void *block = bin_pop(scope_set(site), bytes, site);
+	return block != NULL ? memset(block, 0, bytes) : scope_alloc(bytes, 0, ALLOC_ZERO, site);
+}
+
+static void *
+interpose_resize(void *p, size_t size, uintptr_t site)
+{
+	if (p == NULL)
+		return interpose_take(size, site);
+	if (!alloc_is_ours(p))
+		return __libc_realloc(p, size);
+	if (size == 0) { /* as the C library does */
+		interpose_drop(p, site);
+		return NULL;
+	}
+	return alloc_resize(p, size, site);
+}
+
+void *
+realloc(void *p, size_t size)
+{
+	return interpose_resize(p, size, (uintptr_t) __builtin_return_address(0));
+}
+
+void *
+reallocarray(void *p, size_t count, size_t size)
+{
+	size_t bytes;
+
+	if (__builtin_mul_overflow(count, size, &bytes)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return interpose_resize(p, bytes, (uintptr_t) __builtin_return_address(0));
+}
+
+void *
+interpose_take_aligned(size_t align, size_t size, uintptr_t site)
+{
+	if (bin_self.space == NULL)
+		return __libc_memalign(align, size);
+	return scope_alloc(size, align, 0, site);
+}
+
+int
+posix_memalign(void **ret, size_t align, size_t size)
+{
+	if (align < sizeof(void *) || align & (align - 1))
+		return EINVAL;
+	int saved = errno; /* the result alone tells */
+	void *block = interpose_take_aligned(align, size, (uintptr_t) __builtin_return_address(0));
+	errno = saved;
+	if (block == NULL)
+		return ENOMEM;
+	*ret = block;
+	return 0;
+}
+
+void *
+aligned_alloc(size_t align, size_t size)
+{
+	if (align == 0 || align & (align - 1)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	return interpose_take_aligned(align, size, (uintptr_t) __builtin_return_address(0));
+}
+
+void *
+memalign(size_t align, size_t size)
+{
+	size_t power = 16;
+
+	if (align > (size_t) 1 << 62) {
+		errno = EINVAL;
+		return NULL;
+	}
+	while (power < align) /* the C library rounds up, too */
+		power *= 2;
+	return interpose_take_aligned(power, size, (uintptr_t) __builtin_return_address(0));
+}
+
+void *
+valloc(size_t size)
+{
+	return interpose_take_aligned(INTERPOSE_PAGE, size, (uintptr_t) __builtin_return_address(0));
+}
+
+void *
+pvalloc(size_t size)
+{
+	if (size > SIZE_MAX - INTERPOSE_PAGE) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	size = size == 0 ? INTERPOSE_PAGE : (size + INTERPOSE_PAGE - 1) & ~(size_t) (INTERPOSE_PAGE - 1);
+	return interpose_take_aligned(INTERPOSE_PAGE, size, (uintptr_t) __builtin_return_address(0));
+}
+
+size_t
+malloc_usable_size(void *p)
+{
+	static size_t (*real)(void *);
+
+	if (p == NULL)
+		return 0;
+	if (alloc_is_ours(p))
+		return alloc_usable(p);
+	if (real == NULL) {
+		struct scope_frame frame;
+		scope_enter_daemon(&frame); /* dlsym may allocate */
+		*(void **) &real = dlsym(RTLD_NEXT, "malloc_usable_size");
+		scope_leave(&frame);
+	}
+	return real(p);
+}
+
+#endif

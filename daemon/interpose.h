@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/* interpose.h - the malloc family as the executable defines it for the whole process: one door for all its forms.
+ *
+ * The functions themselves have the C library's names and prototypes; daemon/exports.list makes the dynamic linker use
+ * them for every library and plugin. Here is what they share.
+ *
+ * Threads: any. Owns: nothing.
+ */
+#include "layer.h"
+
+#include "alloc.h"
+#include "scope-internal.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The C library's own allocator: the daemon's memory. */
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t count, size_t size);
+void *__libc_realloc(void *p, size_t size);
+void *__libc_memalign(size_t align, size_t size);
+void __libc_free(void *p);
+
+/* Memory for a call from `site`: the current space's, else the daemon's. */
+static inline void *
+interpose_take(size_t size, uintptr_t site)
+{
+	if (__builtin_expect(bin_self.space == NULL, 1))
+		return __libc_malloc(size);
+	void *block = bin_pop(scope_set(site), size, site);
+	return __builtin_expect(block != NULL, 1) ? block : scope_alloc(size, 0, 0, site);
+}
+
+/* Frees by address, whatever the current space is. */
+static inline void
+interpose_drop(void *p, uintptr_t site)
+{
+	uintptr_t offset = (uintptr_t) p - bin_range.base;
+
+	if (offset >= bin_range.bytes)
+		__libc_free(p); /* NULL too */
+	else if (__builtin_expect(!bin_push(p, offset), 0))
+		alloc_free(p, site);
+}
+
+/* align: a power of two. */
+void *interpose_take_aligned(size_t align, size_t size, uintptr_t site);

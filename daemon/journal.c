@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "journal.h"
+
+#include "alloc.h"
+#include "bin.h"
+#include "side.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+void
+journal_setup(struct journal *journal, uint64_t tag)
+{
+	journal->start = journal->next = journal->first;
+	journal->end = journal->first + JOURNAL_INLINE;
+	journal->tag = tag;
+	journal->lost = 0;
+}
+
+void
+journal_clear(struct journal *journal)
+{
+	if (journal->start != journal->first)
+		free(journal->start);
+	journal_setup(journal, journal->tag);
+}
+
+/* Takes the block off the booking if it still is on it. */
+static bool
+journal_claim(const struct journal *journal, void *block, const struct heap **ret_heap, uint64_t **ret_side,
+	      uint64_t *ret_word, uint64_t *ret_bytes)
+{
+	if (!alloc_find(block, ret_heap, ret_side, ret_bytes))
+		return false;
+	uint64_t word = side_load(*ret_side);
+	if (!(word & SIDE_LIVE) || !(word & SIDE_BOOKED) || side_epoch(word) != side_epoch(journal->tag))
+		return false;
+	*ret_word = word;
+	/* Fails if another thread has just freed it: then it is no longer there to be counted. */
+	return __atomic_compare_exchange_n(*ret_side, &word, word & ~SIDE_BOOKED, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
+/* Forgets dead blocks, and doubles of live ones: a block freed and handed out again under the booking is noted twice. */
+static void
+journal_compact(struct journal *journal)
+{
+	const struct heap *heap;
+	uint64_t *side, word, bytes;
+	void **kept = journal->start;
+
+	for (void **at = journal->start; at < journal->next; at++)
+		if (journal_claim(journal, *at, &heap, &side, &word, &bytes))
+			*kept++ = *at;
+	journal->next = kept;
+	for (void **at = journal->start; at < kept; at++) {
+		if (!alloc_find(*at, &heap, &side, &bytes))
+			continue;
+		word = side_load(side);
+		if (word & SIDE_LIVE && !(word & SIDE_ARENA) && side_epoch(word) == side_epoch(journal->tag))
+			(void) __atomic_compare_exchange_n(side, &word, word | SIDE_BOOKED, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	}
+}
+
+static bool
+journal_make_room(struct journal *journal)
+{
+	journal_compact(journal);
+	size_t used = (size_t) (journal->next - journal->start), size = (size_t) (journal->end - journal->start);
+	if (used <= size / 2)
+		return true;
+	/* Daemon memory, although a plugin's call brought us here. */
+	struct scope_space *space = bin_pause();
+	void **larger = malloc(size * 2 * sizeof(*larger));
+	if (larger != NULL) {
+		memcpy(larger, journal->start, used * sizeof(*larger));
+		if (journal->start != journal->first)
+			free(journal->start);
+		journal->start = larger;
+		journal->next = larger + used;
+		journal->end = larger + size * 2;
+	}
+	bin_resume(space);
+	return journal->next < journal->end;
+}
+
+bool
+journal_note(void *block)
+{
+	struct bin_thread *self = &bin_self;
+	struct journal *journal = self->journal;
+
+	if (self->journal_next == self->journal_end) {
+		journal->next = self->journal_next;
+		bool room = journal_make_room(journal);
+		self->journal_next = journal->next;
+		self->journal_end = journal->end;
+		if (!room) {
+			journal->lost++;
+			return false;
+		}
+	}
+	*self->journal_next++ = block;
+	return true;
+}
+
+void
+journal_settle(struct journal *journal, void (*visit)(const struct heap *heap, uint64_t word, uint64_t bytes, void *ctx),
+	       void *ctx)
+{
+	const struct heap *heap;
+	uint64_t *side, word, bytes;
+
+	for (void **at = journal->start; at < journal->next; at++)
+		if (journal_claim(journal, *at, &heap, &side, &word, &bytes))
+			visit(heap, word, bytes, ctx);
+}

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/* scope-internal.h - what a space and a booking are made of; for scope, booking, arena and the interposed functions.
+ *
+ * Threads: see scope.h. Owns: nothing.
+ */
+#include "bin.h"
+#include "journal.h"
+#include "scope.h"
+
+#include <pthread.h>
+
+struct scope_row {
+	struct scope_escape escape;
+	uint32_t last_epoch; /* of the booking counted last */
+};
+
+struct scope_space {
+	struct heap *own, *foreign; /* foreign: the own heap if the plugin has none */
+	struct heap *given_foreign;
+	unsigned own_slot, foreign_slot;
+	uintptr_t image_start, image_bytes; /* 0 bytes: not known yet */
+	unsigned threads;
+	uint32_t *clock;
+	pthread_mutex_t escapes_lock; /* guards the rows */
+	struct scope_row *rows;       /* open hash, made at the first escape; [0] is what found no room */
+	unsigned rows_used;
+};
+
+struct scope_booking {
+	struct scope_space *space;
+	struct journal journal;
+};
+
+/* Puts the calling thread into the space; NULL: the daemon's memory. */
+static inline void
+scope_switch(struct scope_space *space)
+{
+	struct bin_thread *self = &bin_self;
+
+	self->desperate = false;
+	self->space = space;
+	if (space == NULL)
+		return;
+	const struct bin_slot *own = &self->slots[space->own_slot], *foreign = &self->slots[space->foreign_slot];
+	self->image_start = space->image_start;
+	self->image_bytes = space->image_bytes;
+	self->own = self->foreign = NULL;
+	if (__builtin_expect(space->image_bytes == 0, 0))
+		return;
+	if (own->generation == __atomic_load_n(&bin_range.generation[space->own_slot], __ATOMIC_RELAXED))
+		self->own = own->set;
+	if (foreign->generation == __atomic_load_n(&bin_range.generation[space->foreign_slot], __ATOMIC_RELAXED))
+		self->foreign = foreign->set;
+}
+
+/* The calling thread's bins for a call from `site`; NULL: the slow way. Only inside a space. */
+static inline struct bin_set *
+scope_set(uintptr_t site)
+{
+	const struct bin_thread *self = &bin_self;
+
+	return site - self->image_start < self->image_bytes ? self->own : self->foreign;
+}
+
+/* The slow way: picks the heap, makes the bins, allocates. Only inside a space. */
+void *scope_alloc(size_t size, size_t align, unsigned flags, uintptr_t site) __attribute__((cold));
+/* A thread started inside the space is about to begin, has begun (in it), could not begin. It counts until it ends. */
+void scope_thread_announce(struct scope_space *space);
+void scope_thread_begin(struct scope_space *space);
+void scope_thread_revoke(struct scope_space *space);
