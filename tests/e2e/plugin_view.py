@@ -28,6 +28,13 @@ def wait_inflight(d, name, value):
     wait_for(lambda: numbers(d, name)["inflight"] == value, f"{value} requests inside {name}")
 
 
+def settled(d, name):
+    """The reply of `show` once nothing is inside the plugin: an answer reaches its client before `done` runs, and what
+    a request kept is booked after that."""
+    return wait_for(lambda: (lambda shown: shown if shown["requests"]["inflight"] == 0 else None)(d.ctl("show", name)),
+                    f"{name} to be idle")
+
+
 class Gate:
     """A file fixtures wait for: closed until open() makes it."""
 

@@ -3,7 +3,7 @@
 import client as mtls_client
 import pytest
 from harness import CtlError, default_route, wait_for
-from plugin_view import Gate, counters, numbers, plugin, trace, wait_counter, wait_inflight
+from plugin_view import Gate, counters, numbers, plugin, settled, trace, wait_counter, wait_inflight
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -36,6 +36,7 @@ def test_a_dump_names_who_leaks_and_how_much(daemon, size, count):
     client = d.client()
     assert all(client.get("/leak")[0] == 200 for _ in range(count))
     assert counters(d, "leak")["leaks"] == count
+    settled(d, "leak")
     dump = d.ctl("dump", "leak")
     first = dump["sites"][0]
     assert first["function"] == "leak_keep"
@@ -44,11 +45,11 @@ def test_a_dump_names_who_leaks_and_how_much(daemon, size, count):
     assert first["objects"] == count and first["bytes"] == size * count
     # Ages are counted in requests: the first leak has seen all the others, the last one none.
     assert first["oldest"] >= count - 1 and first["youngest"] <= 1
-    assert show(d, "leak")["escaped"] == {"bytes": size * count, "blocks": count}
+    assert settled(d, "leak")["escaped"] == {"bytes": size * count, "blocks": count}
     assert dump["live_bytes"] >= size * count
     assert "leak_keep" in d.ctl_text("dump", "leak") and "leak.c:" in d.ctl_text("dump", "leak")
     assert all(row.get("function") != "leak_keep" for row in d.ctl("dump", "echo")["sites"])
-    assert show(d, "echo")["escaped"] == {"bytes": 0, "blocks": 0}
+    assert settled(d, "echo")["escaped"] == {"bytes": 0, "blocks": 0}
 
 
 def test_two_leaking_sites_are_told_apart(daemon):
@@ -76,13 +77,13 @@ def test_a_leak_on_the_error_path_escapes_only_there(daemon):
     d = daemon(plugins=[plugin("leak", config={"when": "error", "bytes": 256})])
     client = d.client()
     assert [client.get("/leak/fine")[0] for _ in range(100)] == [200] * 100
-    assert show(d, "leak")["escaped"] == {"bytes": 0, "blocks": 0}
+    assert settled(d, "leak")["escaped"] == {"bytes": 0, "blocks": 0}
     assert [client.get("/leak/error")[0] for _ in range(30)] == [500] * 30
-    shown = show(d, "leak")
+    shown = settled(d, "leak")
     assert shown["escaped"] == {"bytes": 30 * 256, "blocks": 30}
     assert shown["requests"]["answers"]["5xx"] == 30 and shown["requests"]["failed"] == 0
     assert [client.get("/leak/fine")[0] for _ in range(100)] == [200] * 100
-    assert show(d, "leak")["escaped"]["blocks"] == 30
+    assert settled(d, "leak")["escaped"]["blocks"] == 30
     assert site(d.ctl("dump", "leak"), "leak_keep")["objects"] == 30
 
 
@@ -95,7 +96,7 @@ def test_who_keeps_nothing_escapes_nothing(daemon):
     wait_counter(d, "slow", "done_sent", 50)
     for name in ("whoami", "leak", "slow"):
         wait_inflight(d, name, 0)
-        assert show(d, name)["escaped"] == {"bytes": 0, "blocks": 0}, name
+        assert settled(d, name)["escaped"] == {"bytes": 0, "blocks": 0}, name
         assert show(d, name)["own"]["arena_bytes"] == 0, name
 
 
@@ -179,7 +180,7 @@ def test_restart_begins_with_fresh_statics_and_a_fresh_heap(daemon):
     restart = d.ctl("restart", "leak")
     assert restart["new_instance"] != restart["old_instance"] == before["plugin"]["instance"]
     assert restart["freed_bytes"] >= 100 * 1024 and restart["cancelled"] == 0 and restart["zombie"] is False
-    after = show(d, "leak")
+    after = settled(d, "leak")
     assert after["plugin"]["instance"] == restart["new_instance"]
     assert after["own"]["live_bytes"] < 16 * KIB and after["escaped"]["bytes"] == 0
     assert after["restarts"]["operator"] == 1 and after["plugin"]["zombies"] == 0
@@ -277,7 +278,7 @@ def many_restarts(d, restarts, name="leak"):
     results = load.stop()
     assert results["failures"] == 0, results["first_failures"]
     assert set(results["statuses"]) == {"200"} and results["connects"] == 16
-    shown = show(d, name)
+    shown = settled(d, name)
     assert shown["restarts"]["operator"] == restarts and shown["plugin"]["zombies"] == 0
     assert shown["requests"]["total"] == results["requests"]
     assert shown["requests"]["answers"]["2xx"] == results["requests"]

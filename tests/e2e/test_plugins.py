@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from harness import CtlError, default_route, wait_for
-from plugin_view import Gate, counters, numbers, plugin, trace, wait_counter, wait_inflight
+from plugin_view import Gate, counters, numbers, plugin, settled, trace, wait_counter, wait_inflight
 
 MIB = 1 << 20
 
@@ -200,7 +200,7 @@ def test_over_the_limit_is_a_clean_enomem(daemon, way):
         assert status == 200 and told["with"] == way and told["errno"] == "ENOMEM"
         assert 0.9 * hard <= told["got"] <= hard
         assert serves(d)
-    shown = d.ctl("show", "overlimit")
+    shown = settled(d, "overlimit")
     assert shown["own"]["refused"] >= 5
     assert shown["own"]["live_bytes"] < hard // 10
     assert shown["own"]["peak_bytes"] <= hard
@@ -277,7 +277,7 @@ def test_a_cxx_plugin_keeps_its_strings_and_gives_them_back(daemon):
     assert d.ctl("dump", "cxx")["words"]["strings"] == 0
     after = d.ctl("dump", "cxx")
     assert after["live_bytes"] + after["foreign_bytes"] < dump["live_bytes"] + dump["foreign_bytes"] - 200 * 900
-    assert counters(d, "cxx")["witnesses"] == 200
+    wait_counter(d, "cxx", "witnesses", 200)
 
 
 def test_cxx_exceptions_become_500(daemon):
@@ -300,7 +300,7 @@ def test_cxx_bad_alloc_at_the_limit_becomes_500(daemon):
         assert client.get("/cxx/grow")[0] == 500
         assert numbers(d, "cxx")["failed"] == count
         assert serves(d)
-    shown = d.ctl("show", "cxx")
+    shown = settled(d, "cxx")
     assert shown["own"]["refused"] >= 3 and shown["own"]["live_bytes"] < hard // 10
     assert client.get("/cxx/fine")[0] == 200
 
@@ -360,7 +360,7 @@ def test_every_request_is_done_and_released_once(daemon):
     wait_counter(d, "never", "calls_release", 60)
     own = counters(d, "never")
     assert own["calls_request"] == own["calls_done"] == 60 and own["calls_cancel"] == 0
-    shown = numbers(d, "never")
+    shown = settled(d, "never")["requests"]
     assert shown["total"] == shown["answers"]["2xx"] == 60 and shown["inflight"] == 0
 
 

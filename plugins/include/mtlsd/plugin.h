@@ -165,7 +165,7 @@ typedef struct mtlsd_stream {
 	/* Writes up to room bytes; returns how many, 0 at the end, -EAGAIN: nothing now, stream_ready will be called;
 	 * another negative errno: broken, the connection is cut. Must not block. */
 	ssize_t (*read)(void *context, uint64_t position, char *buffer, size_t room);
-	void (*release)(void *context); /* once, when the answer ended either way; may be NULL */
+	void (*release)(void *context); /* once, when the answer ended either way, before done; may be NULL */
 } mtlsd_stream;
 
 /* The host's services, given to check and init; valid for the process's life. */
