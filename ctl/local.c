@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "local.h"
+
+#include "command.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+struct local_command {
+	struct command row;
+	int (*run)(const json_t *parameters);
+};
+
+/* The daemon's program: beside mtlsctl (a build tree, a private prefix), else where it was installed. */
+static void
+local_find_daemon(char *buffer, size_t size)
+{
+	ssize_t length = readlink("/proc/self/exe", buffer, size - sizeof("/mtlsd"));
+	char *slash;
+
+	if (length > 0) {
+		buffer[length] = '\0';
+		slash = strrchr(buffer, '/');
+		if (slash) {
+			strcpy(slash, "/mtlsd");
+			if (access(buffer, X_OK) == 0)
+				return;
+		}
+	}
+	snprintf(buffer, size, "%s/mtlsd", MTLSD_SBINDIR);
+}
+
+static int
+local_check_config(const json_t *parameters)
+{
+	const char *file = json_string_value(json_object_get(parameters, "file"));
+	char program[PATH_MAX];
+
+	local_find_daemon(program, sizeof(program));
+	execl(program, program, "--check-config", file, (char *) NULL);
+	fprintf(stderr, "mtlsctl: cannot run %s: %s; is the daemon installed?\n", program, strerror(errno));
+	return 1;
+}
+
+static const struct command_argument local_check_config_arguments[] = {
+	{.name = "file", .positional = true, .required = true, .metavar = "FILE", .help = "the configuration to check"},
+	{0},
+};
+
+static const struct local_command local_commands[] = {
+	{
+		.row = {.name = "check-config",
+			.help = "check a configuration file",
+			.arguments = local_check_config_arguments},
+		.run = local_check_config,
+	},
+};
+
+json_t *
+local_describe(void)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < ARRAY_LENGTH(local_commands); i++)
+		json_array_append_new(array, command_describe(&local_commands[i].row));
+	return array;
+}
+
+int
+local_run(const char *name, const json_t *parameters)
+{
+	for (size_t i = 0; i < ARRAY_LENGTH(local_commands); i++)
+		if (strcmp(local_commands[i].row.name, name) == 0)
+			return local_commands[i].run(parameters);
+	return -1;
+}

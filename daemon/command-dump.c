@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Who holds what: the live blocks of a plugin by call site and age. Contents of blocks are never part of it. */
+#include "command.h"
+#include "outlet.h"
+#include "server.h"
+#include "supervisor.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+	DUMP_TOP = 40,                   /* rows of a reply when nobody says how many */
+	DUMP_PATIENCE = 30 * 1000 * 1000, /* microseconds for a reader that stands still */
+};
+
+static json_t *
+dump_site(const struct supervisor_site *site)
+{
+	const char *slash = strrchr(site->file, '/');
+	char place[300];
+
+	if (site->file[0])
+		snprintf(place, sizeof(place), "%s:%d", slash ? slash + 1 : site->file, site->line);
+	else
+		snprintf(place, sizeof(place), "%s+0x%" PRIx64, site->module, site->offset);
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:o*, s:o*, s:I, s:o, s:I, s:o*, s:o}", "scope", site->scope, "bytes",
+			 (json_int_t) site->bytes, "objects", (json_int_t) site->objects, "oldest",
+			 (json_int_t) site->oldest, "youngest", (json_int_t) site->youngest, "function",
+			 site->function[0] ? command_text(site->function) : NULL, "file",
+			 site->file[0] ? command_text(site->file) : NULL, "line", (json_int_t) site->line, "module",
+			 command_text(site->module), "offset", (json_int_t) site->offset, "build_id",
+			 site->build_id[0] ? command_text(site->build_id) : NULL, "place", command_text(place));
+}
+
+/* As heap.h: [0] is age 0, [k] is [2^(k-1), 2^k). */
+static json_t *
+dump_ages(const struct supervisor_dump *dump)
+{
+	json_t *ages = json_array();
+
+	for (size_t k = 0; k < sizeof(dump->age_bytes) / sizeof(dump->age_bytes[0]); k++) {
+		uint64_t from = k ? UINT64_C(1) << (k - 1) : 0, to = k ? (UINT64_C(1) << k) - 1 : 0;
+		char age[48];
+
+		if (dump->age_bytes[k] == 0)
+			continue;
+		if (from == to)
+			snprintf(age, sizeof(age), "%" PRIu64, from);
+		else
+			snprintf(age, sizeof(age), "%" PRIu64 "-%" PRIu64, from, to);
+		json_array_append_new(ages, json_pack("{s:s, s:I, s:I, s:I}", "age", age, "from", (json_int_t) from, "to",
+						      (json_int_t) to, "bytes", (json_int_t) dump->age_bytes[k]));
+	}
+	return ages;
+}
+
+/* The sites beyond the first `shown`, in one line; NULL if there are none. */
+static json_t *
+dump_others(const struct supervisor_dump *dump, size_t shown)
+{
+	uint64_t bytes = 0, objects = 0;
+
+	if (shown >= dump->count)
+		return NULL;
+	for (size_t i = shown; i < dump->count; i++) {
+		bytes += dump->sites[i].bytes;
+		objects += dump->sites[i].objects;
+	}
+	return json_pack("{s:I, s:I, s:I}", "sites", (json_int_t) (dump->count - shown), "bytes", (json_int_t) bytes,
+			 "objects", (json_int_t) objects);
+}
+
+static json_t *
+dump_reply(const struct supervisor_dump *dump, json_t *words, uint64_t top)
+{
+	const struct supervisor_plugin *p = &dump->plugin;
+	size_t shown = top && top < dump->count ? (size_t) top : dump->count;
+	json_t *sites = json_array();
+
+	for (size_t i = 0; i < shown; i++)
+		json_array_append_new(sites, dump_site(&dump->sites[i]));
+	return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o*, s:o}", "plugin",
+			 command_text(p->name), "instance", (json_int_t) p->instance, "epoch", (json_int_t) dump->epoch,
+			 "live_bytes", (json_int_t) p->own.live_bytes, "live_objects", (json_int_t) p->own.live_objects,
+			 "arena_bytes", (json_int_t) p->own.arena_bytes, "peak_bytes", (json_int_t) p->own.peak_bytes,
+			 "resident_bytes", (json_int_t) p->own.resident_bytes, "retained_bytes",
+			 (json_int_t) p->own.retained_bytes, "foreign_bytes", (json_int_t) p->foreign.live_bytes,
+			 "escaped_bytes", (json_int_t) p->escaped_bytes, "soft_limit", (json_int_t) p->soft_limit,
+			 "hard_limit", (json_int_t) p->hard_limit, "sites", sites, "ages", dump_ages(dump), "others",
+			 dump_others(dump, shown), "words", words ? words : json_object());
+}
+
+/* Replaces the dump by a note of what was written. */
+static int
+dump_write(const struct command_call *call, json_t **reply, struct error *error)
+{
+	CLEANUP_FREE char *text = NULL;
+	size_t length;
+	json_t *note;
+	int r = outlet_check(call->output, error);
+
+	if (r < 0)
+		return r;
+	text = json_dumps(*reply, JSON_INDENT(2));
+	if (!text)
+		return error_set(error, -ENOMEM, "out of memory");
+	length = strlen(text);
+	text[length] = '\n'; /* the file needs no NUL, but a last line */
+	r = outlet_write(call->output, text, length + 1, DUMP_PATIENCE, error);
+	if (r < 0)
+		return r;
+	note = json_pack("{s:O, s:O, s:{s:s, s:I}}", "plugin", json_object_get(*reply, "plugin"), "instance",
+			 json_object_get(*reply, "instance"), "written", "format", command_string(call, "format"), "bytes",
+			 (json_int_t) (length + 1));
+	json_decref(*reply);
+	*reply = note;
+	return 0;
+}
+
+int
+command_dump(const struct command_call *call, json_t **ret, struct error *error)
+{
+	CLEANUP(supervisor_dump_free) struct supervisor_dump *dump = NULL;
+	struct supervisor *supervisor = server_supervisor(call->context->server);
+	/* Text is for people and is made by mtlsctl from the reply; the other formats are written here. */
+	bool writes = call->output >= 0 && strcmp(command_string(call, "format"), "text") != 0;
+	bool limited = json_object_get(call->arguments, "top") || writes;
+	json_t *counters = NULL, *words = NULL, *reply;
+	struct supervisor_plugin plugin;
+	struct error why = {0};
+	int r = command_plugin(call, &plugin, error);
+
+	if (r < 0)
+		return r;
+	r = supervisor_dump(supervisor, plugin.name, (uint32_t) command_number(call, "min_age"), &dump, &why);
+	if (r < 0)
+		return error_set(error, r == -ENOENT ? -EIO : r, "%s", why.code ? why.text : strerror(-r));
+	(void) supervisor_words(supervisor, plugin.name, &counters, &words, NULL);
+	json_decref(counters);
+	reply = dump_reply(dump, words, limited ? command_number(call, "top") : DUMP_TOP);
+	if (!reply)
+		return error_set(error, -ENOMEM, "out of memory");
+	if (writes)
+		r = dump_write(call, &reply, error);
+	if (r < 0) {
+		json_decref(reply);
+		return r;
+	}
+	return command_reply(reply, ret, error);
+}

@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* THE table: every command of the control socket, once. */
+#include "command.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* --- arguments ----------------------------------------------------------------------------------------------------- */
+
+static const struct command_argument plugin_only[] = {
+	{.name = "plugin", .positional = true, .required = true, .max = 64, .help = "name of the plugin"},
+	{0},
+};
+
+static const struct command_argument dump_arguments[] = {
+	{.name = "plugin", .positional = true, .required = true, .max = 64, .help = "name of the plugin"},
+	{.name = "format",
+	 .type = COMMAND_CHOICE,
+	 .choices = "text|json",
+	 .fallback = "\"text\"",
+	 .help = "text: a table; json: everything that is known of each site"},
+	{.name = "min_age",
+	 .type = COMMAND_INT,
+	 .max = UINT32_MAX,
+	 .metavar = "REQUESTS",
+	 .help = "only blocks at least that many requests old"},
+	{.name = "top",
+	 .type = COMMAND_INT,
+	 .max = 100000,
+	 .metavar = "N",
+	 .help = "so many sites (default 40, 0: all)"},
+	{.name = "output", .type = COMMAND_OUTPUT, .help = "write to this file instead"},
+	{0},
+};
+
+static const struct command_argument evict_arguments[] = {
+	{.name = "plugin", .positional = true, .required = true, .max = 64, .help = "name of the plugin"},
+	{.name = "bytes", .type = COMMAND_SIZE, .help = "how much to ask for (default: all it can)"},
+	{.name = "level",
+	 .type = COMMAND_CHOICE,
+	 .choices = "caches|state|replay",
+	 .fallback = "\"caches\"",
+	 .help = "caches; also state that can be rebuilt; also what prevents replays"},
+	{.name = "drop_replay_state",
+	 .type = COMMAND_BOOL,
+	 .help = "with level replay: yes, forget nonces and tickets"},
+	{0},
+};
+
+static const struct command_argument restart_arguments[] = {
+	{.name = "plugin", .positional = true, .required = true, .max = 64, .help = "name of the plugin"},
+	{.name = "if_instance",
+	 .type = COMMAND_INT,
+	 .min = 1,
+	 .metavar = "N",
+	 .max = INT64_MAX,
+	 .help = "only if this instance serves now"},
+	{.name = "drain_timeout",
+	 .type = COMMAND_DURATION,
+	 .min = 0,
+	 .max = INT64_C(86400) * 1000000,
+	 .help = "wait so long for requests of the old instance (default: the plugin's drain_timeout)"},
+	{.name = "kept_image",
+	 .type = COMMAND_BOOL,
+	 .help = "start from the image that is loaded, do not read the file again"},
+	{0},
+};
+
+static const struct command_argument log_level_arguments[] = {
+	{.name = "level",
+	 .type = COMMAND_CHOICE,
+	 .positional = true,
+	 .choices = "error|warning|notice|info|debug",
+	 .help = "the new level, until the daemon's next start or change"},
+	{0},
+};
+
+static const struct command_argument check_config_arguments[] = {
+	{.name = "contents", .required = true, .max = 1024 * 1024, .help = "the configuration's text"},
+	{.name = "name",
+	 .max = 256,
+	 .fallback = "\"configuration\"",
+	 .help = "what messages call it"},
+	{0},
+};
+
+/* --- how replies are shown -------------------------------------------------------------------------------------------- */
+
+static const struct command_column status_columns[] = {
+	{"version", "version", "text"},
+	{"state", "state", "state"},
+	{"pid", "pid", "text"},
+	{"up", "uptime", "seconds"},
+	{"configuration", "configuration", "text"},
+	{"generation", "generation", "text"},
+	{"log level", "log_level", "text"},
+	{"connections", "connections.open", "count"},
+	{"  in handshake", "connections.handshaking", "count"},
+	{"  accepted", "connections.accepted", "count"},
+	{"  refused, total limit", "connections.refused_total_limit", "count"},
+	{"  refused, address limit", "connections.refused_address_limit", "count"},
+	{"  refused, other", "connections.refused_other", "count"},
+	{"handshakes, full", "handshakes.full", "count"},
+	{"  resumed", "handshakes.resumed", "count"},
+	{"  refused", "handshakes.refused_total", "count"},
+	{"requests", "requests", "count"},
+	{"  bad, refused", "bad_requests", "count"},
+	{"plugins", "plugins.total", "count"},
+	{"  ready", "plugins.ready", "count"},
+	{"  disabled", "plugins.disabled", "count"},
+	{"  failed", "plugins.failed", "count"},
+	{"  zombies", "plugins.zombies", "count"},
+	{"  live", "plugins.live_bytes", "size"},
+	{"  resident", "plugins.resident_bytes", "size"},
+	{"daemon's memory in use", "memory.in_use_bytes", "size"},
+	{"  process resident", "memory.resident_bytes", "size"},
+	{0},
+};
+static const struct command_column listener_columns[] = {
+	{"LISTENER", "name", "text"},
+	{"ADDRESS", "address", "text"},
+	{"TLS", "tls", "text"},
+	{0},
+};
+static const struct command_block status_blocks[] = {
+	{.key = "", .kind = COMMAND_FIELDS, .columns = status_columns},
+	{.key = "handshakes.refused", .kind = COMMAND_MAP, .title = "handshakes refused"},
+	{.key = "timeouts", .kind = COMMAND_MAP, .title = "timeouts"},
+	{.key = "listeners", .kind = COMMAND_TABLE, .columns = listener_columns, .empty = "no listener"},
+	{0},
+};
+
+static const struct command_column list_columns[] = {
+	{"NAME", "name", "text"},
+	{"STATE", "state", "state"},
+	{"INSTANCE", "instance", "count"},
+	{"REQ", "requests", "count"},
+	{"INFLIGHT", "inflight", "count"},
+	{"LIVE", "live_bytes", "size"},
+	{"RSS", "resident_bytes", "size"},
+	{"LIMIT", "hard_limit", "limit"},
+	{"ESCAPED", "escaped_bytes", "size"},
+	{"RESTARTS", "restarts", "count"},
+	{"ZOMBIES", "zombies", "count"},
+	{0},
+};
+static const struct command_block list_blocks[] = {
+	{.key = "plugins", .kind = COMMAND_TABLE, .columns = list_columns, .empty = "no plugin is configured"},
+	{0},
+};
+
+static const struct command_column show_plugin_columns[] = {
+	{"name", "name", "text"},
+	{"version", "version", "text"},
+	{"summary", "summary", "text"},
+	{"state", "state", "state"},
+	{"last error", "last_error", "text"},
+	{"instance", "instance", "text"},
+	{"serving for", "since", "since"},
+	{"flags", "flags", "list"},
+	{"path", "path", "text"},
+	{"sha256", "sha256", "text"},
+	{"threads", "threads", "count"},
+	{"zombies", "zombies", "count"},
+	{"faults", "faults", "count"},
+	{0},
+};
+static const struct command_column show_request_columns[] = {
+	{"total", "total", "count"},
+	{"in flight", "inflight", "count"},
+	{"queued", "queued", "count"},
+	{"answered 2xx", "answers.2xx", "count"},
+	{"answered 3xx", "answers.3xx", "count"},
+	{"answered 4xx", "answers.4xx", "count"},
+	{"answered 5xx", "answers.5xx", "count"},
+	{"no answer", "answers.none", "count"},
+	{"failed", "failed", "count"},
+	{"deadline missed", "deadline_missed", "count"},
+	{"cancelled", "cancelled", "count"},
+	{"refused, full", "refused_full", "count"},
+	{"refused, disabled", "refused_disabled", "count"},
+	{0},
+};
+static const struct command_column show_heap_columns[] = {
+	{"live", "live_bytes", "size"},
+	{"  objects", "live_objects", "count"},
+	{"  in request arenas", "arena_bytes", "size"},
+	{"peak", "peak_bytes", "size"},
+	{"resident", "resident_bytes", "size"},
+	{"  retained", "retained_bytes", "size"},
+	{"side tables", "side_bytes", "size"},
+	{"allocated ever", "allocated_bytes", "size"},
+	{"  objects", "allocated_objects", "count"},
+	{"refused", "refused", "count"},
+	{"faults", "faults", "count"},
+	{"request clock", "epoch", "count"},
+	{0},
+};
+static const struct command_column show_limit_columns[] = {
+	{"soft", "soft", "limit"},
+	{"hard", "hard", "limit"},
+	{0},
+};
+static const struct command_column show_escape_columns[] = {
+	{"bytes", "bytes", "size"},
+	{"blocks", "blocks", "count"},
+	{0},
+};
+static const struct command_column show_restart_columns[] = {
+	{"by operator", "operator", "count"},
+	{"by reload", "reload", "count"},
+	{"by leak", "leak", "count"},
+	{"by crash", "crash", "count"},
+	{0},
+};
+static const struct command_block show_blocks[] = {
+	{.key = "plugin", .kind = COMMAND_FIELDS, .columns = show_plugin_columns},
+	{.key = "requests", .kind = COMMAND_FIELDS, .title = "requests", .columns = show_request_columns},
+	{.key = "limits", .kind = COMMAND_FIELDS, .title = "limits", .columns = show_limit_columns},
+	{.key = "own", .kind = COMMAND_FIELDS, .title = "own heap", .columns = show_heap_columns},
+	{.key = "foreign", .kind = COMMAND_FIELDS, .title = "foreign heap", .columns = show_heap_columns},
+	{.key = "escaped", .kind = COMMAND_FIELDS, .title = "escaped from requests", .columns = show_escape_columns},
+	{.key = "restarts", .kind = COMMAND_FIELDS, .title = "restarts", .columns = show_restart_columns},
+	{.key = "counters", .kind = COMMAND_MAP, .title = "counters of the plugin"},
+	{0},
+};
+
+static const struct command_column route_columns[] = {
+	{"ROUTE", "name", "text"},
+	{"MATCH", "match", "text"},
+	{"PATH", "path", "text"},
+	{"METHODS", "methods", "list"},
+	{"HOSTS", "hosts", "list"},
+	{"ALLOW", "allow", "list"},
+	{"FILTERS", "filters", "list"},
+	{"HANDLER", "handler", "text"},
+	{0},
+};
+static const struct command_block routes_blocks[] = {
+	{.key = "routes", .kind = COMMAND_TABLE, .columns = route_columns, .empty = "no route: every request gets 404"},
+	{0},
+};
+
+static const struct command_column dump_header_columns[] = {
+	{"plugin", "plugin", "text"},
+	{"instance", "instance", "text"},
+	{"live", "live_bytes", "size"},
+	{"resident", "resident_bytes", "size"},
+	{"limit", "hard_limit", "limit"},
+	{"foreign", "foreign_bytes", "size"},
+	{"escaped", "escaped_bytes", "size"},
+	{"request clock", "epoch", "count"},
+	{0},
+};
+static const struct command_column dump_site_columns[] = {
+	{"BYTES", "bytes", "size"},
+	{"OBJECTS", "objects", "count"},
+	{"SCOPE", "scope", "text"},
+	{"OLDEST", "oldest", "count"},
+	{"YOUNGEST", "youngest", "count"},
+	{"FUNCTION", "function", "text"},
+	{"FILE:LINE", "place", "text"},
+	{0},
+};
+static const struct command_column dump_other_columns[] = {
+	{"other sites", "sites", "count"},
+	{"bytes", "bytes", "size"},
+	{"objects", "objects", "count"},
+	{0},
+};
+static const struct command_column dump_age_columns[] = {
+	{"AGE", "age", "text"},
+	{"BYTES", "bytes", "size"},
+	{"", "bytes", "bar"},
+	{0},
+};
+static const struct command_column written_columns[] = {
+	{"written", "bytes", "size"},
+	{0},
+};
+static const struct command_block dump_blocks[] = {
+	{.key = "", .kind = COMMAND_FIELDS, .columns = dump_header_columns},
+	{.key = "sites",
+	 .kind = COMMAND_TABLE,
+	 .title = "live blocks by call site, ages in requests",
+	 .columns = dump_site_columns,
+	 .empty = "no live block"},
+	{.key = "others", .kind = COMMAND_FIELDS, .title = "not shown (--top 0 shows all)", .columns = dump_other_columns},
+	{.key = "ages", .kind = COMMAND_TABLE, .title = "age of live bytes, in requests", .columns = dump_age_columns},
+	{.key = "words", .kind = COMMAND_MAP, .title = "the plugin says"},
+	{.key = "written", .kind = COMMAND_FIELDS, .columns = written_columns},
+	{0},
+};
+
+static const struct command_column evict_columns[] = {
+	{"plugin", "plugin", "text"},
+	{"has an evict hook", "hook", "bool"},
+	{"claimed", "claimed", "size"},
+	{"measured", "measured", "size"},
+	{"live before", "live_before", "size"},
+	{"live after", "live_after", "size"},
+	{"resident before", "resident_before", "size"},
+	{"resident after", "resident_after", "size"},
+	{"instance", "instance", "text"},
+	{"state", "state", "state"},
+	{"would", "would", "text"},
+	{"job", "job", "text"},
+	{0},
+};
+static const struct command_block evict_blocks[] = {
+	{.key = "", .kind = COMMAND_FIELDS, .columns = evict_columns},
+	{0},
+};
+
+static const struct command_column restart_columns[] = {
+	{"plugin", "plugin", "text"},
+	{"old instance", "old_instance", "text"},
+	{"new instance", "new_instance", "text"},
+	{"requests drained", "drained", "count"},
+	{"requests cancelled", "cancelled", "count"},
+	{"freed", "freed_bytes", "size"},
+	{"zombie", "zombie_reason", "text"},
+	{"instance", "instance", "text"},
+	{"state", "state", "state"},
+	{"would", "would", "text"},
+	{"job", "job", "text"},
+	{0},
+};
+static const struct command_block restart_blocks[] = {
+	{.key = "", .kind = COMMAND_FIELDS, .columns = restart_columns},
+	{0},
+};
+
+static const struct command_column reload_columns[] = {
+	{"configuration", "configuration", "text"},
+	{"generation", "generation", "text"},
+	{"would", "would", "text"},
+	{"job", "job", "text"},
+	{"valid", "valid", "bool"},
+	{0},
+};
+static const struct command_block reload_blocks[] = {
+	{.key = "", .kind = COMMAND_FIELDS, .columns = reload_columns},
+	{.key = "mistakes", .kind = COMMAND_LINES},
+	{0},
+};
+
+static const struct command_column log_level_columns[] = {
+	{"log level", "level", "text"},
+	{"before", "before", "text"},
+	{0},
+};
+static const struct command_block log_level_blocks[] = {
+	{.key = "", .kind = COMMAND_FIELDS, .columns = log_level_columns},
+	{0},
+};
+
+static const struct command_column job_columns[] = {
+	{"JOB", "id", "text"},
+	{"COMMAND", "command", "text"},
+	{"STATE", "state", "state"},
+	{"STARTED", "started", "time"},
+	{"TOOK", "seconds", "seconds"},
+	{"RESULT", "result", "text"},
+	{0},
+};
+static const struct command_block jobs_blocks[] = {
+	{.key = "jobs", .kind = COMMAND_TABLE, .columns = job_columns, .empty = "no job runs or ran lately"},
+	{0},
+};
+
+/* --- the table ---------------------------------------------------------------------------------------------------------- */
+
+const struct command command_table[] = {
+	{
+		.name = "status",
+		.method = "Status",
+		.help = "the daemon as a whole: state, listeners, connections, memory",
+		.blocks = status_blocks,
+		.reply = "version: string, state: string, pid: int, started: int, uptime: int, configuration: string,"
+			 " generation: int, log_level: string, listeners: [](name: string, address: string, tls: ?string),"
+			 " connections: [string]int, handshakes: (full: int, resumed: int, refused_total: int,"
+			 " refused: [string]int), requests: int, bad_requests: int, timeouts: [string]int,"
+			 " plugins: [string]int, memory: [string]int",
+		.run = command_status,
+	},
+	{
+		.name = "list",
+		.method = "List",
+		.help = "the plugins, one a line, with what they hold",
+		.blocks = list_blocks,
+		.reply = "plugins: [](name: string, version: string, state: string, instance: int, requests: int,"
+			 " inflight: int, queued: int, live_bytes: int, foreign_bytes: int, resident_bytes: int,"
+			 " soft_limit: int, hard_limit: int, escaped_bytes: int, restarts: int, zombies: int)",
+		.run = command_list,
+	},
+	{
+		.name = "show",
+		.method = "Show",
+		.help = "everything known of one plugin, its counters included",
+		.arguments = plugin_only,
+		.blocks = show_blocks,
+		.reply = "plugin: (name: string, version: string, summary: string, path: string, sha256: string,"
+			 " state: string, instance: int, since: int, flags: []string, threads: int, zombies: int,"
+			 " faults: int, last_error: ?string), requests: (total: int, inflight: int, queued: int,"
+			 " answers: [string]int, refused_full: int, refused_disabled: int, deadline_missed: int,"
+			 " failed: int, cancelled: int), own: [string]int, foreign: [string]int, limits: [string]int,"
+			 " escaped: [string]int, restarts: [string]int, counters: object",
+		.run = command_show,
+	},
+	{
+		.name = "routes",
+		.method = "Routes",
+		.help = "which request goes to which plugin, and who may send it",
+		.blocks = routes_blocks,
+		.reply = "routes: [](name: string, match: string, path: string, methods: []string, hosts: []string,"
+			 " allow: []string, filters: []string, handler: string)",
+		.run = command_routes,
+	},
+	{
+		.name = "dump",
+		.method = "Dump",
+		.help = "who holds the plugin's memory, for how long: live blocks by call site",
+		.slow = true,
+		.arguments = dump_arguments,
+		.blocks = dump_blocks,
+		.reply = "plugin: string, instance: int, epoch: ?int, live_bytes: ?int, live_objects: ?int,"
+			 " arena_bytes: ?int, peak_bytes: ?int, resident_bytes: ?int, retained_bytes: ?int,"
+			 " foreign_bytes: ?int, escaped_bytes: ?int, soft_limit: ?int, hard_limit: ?int,"
+			 " sites: ?[](scope: string, bytes: int, objects: int, oldest: int, youngest: int,"
+			 " function: ?string, file: ?string, line: int, module: string, offset: int, build_id: ?string,"
+			 " place: string), ages: ?[](age: string, from: int, to: int, bytes: int),"
+			 " others: ?(sites: int, bytes: int, objects: int), words: ?object,"
+			 " written: ?(format: string, bytes: int)",
+		.run = command_dump,
+	},
+	{
+		.name = "evict",
+		.method = "Evict",
+		.help = "make a plugin give memory back; claimed and measured",
+		.privilege = COMMAND_CHANGE,
+		.slow = true,
+		.arguments = evict_arguments,
+		.blocks = evict_blocks,
+		.reply = "plugin: ?string, hook: ?bool, claimed: ?int, measured: ?int, live_before: ?int,"
+			 " live_after: ?int, resident_before: ?int, resident_after: ?int, instance: ?int,"
+			 " state: ?string, would: ?string, job: ?int",
+		.run = command_evict,
+	},
+	{
+		.name = "restart",
+		.method = "Restart",
+		.help = "replace a plugin by a fresh instance with a fresh heap, losing no request",
+		.privilege = COMMAND_CHANGE,
+		.slow = true,
+		.arguments = restart_arguments,
+		.blocks = restart_blocks,
+		.reply = "plugin: ?string, old_instance: ?int, new_instance: ?int, drained: ?int, cancelled: ?int,"
+			 " freed_bytes: ?int, zombie: ?bool, zombie_reason: ?string, instance: ?int, state: ?string,"
+			 " would: ?string, job: ?int",
+		.run = command_restart,
+	},
+	{
+		.name = "enable",
+		.method = "Enable",
+		.help = "start a disabled plugin",
+		.privilege = COMMAND_CHANGE,
+		.slow = true,
+		.arguments = plugin_only,
+		.blocks = restart_blocks,
+		.reply = "plugin: ?string, instance: ?int, state: ?string, would: ?string, job: ?int",
+		.run = command_enable,
+	},
+	{
+		.name = "disable",
+		.method = "Disable",
+		.help = "end a plugin's instance; its requests get 503",
+		.privilege = COMMAND_CHANGE,
+		.slow = true,
+		.arguments = plugin_only,
+		.blocks = restart_blocks,
+		.reply = "plugin: ?string, old_instance: ?int, new_instance: ?int, drained: ?int, cancelled: ?int,"
+			 " freed_bytes: ?int, zombie: ?bool, zombie_reason: ?string, instance: ?int, state: ?string,"
+			 " would: ?string, job: ?int",
+		.run = command_disable,
+	},
+	{
+		.name = "reload",
+		.method = "Reload",
+		.help = "read the configuration again; a bad one is refused and the old stays",
+		.privilege = COMMAND_CHANGE,
+		.slow = true,
+		.blocks = reload_blocks,
+		.reply = "configuration: ?string, generation: ?int, would: ?string, valid: ?bool, mistakes: ?[]string,"
+			 " job: ?int",
+		.run = command_reload,
+	},
+	{
+		.name = "log-level",
+		.method = "LogLevel",
+		.help = "show the daemon's log level, or set it",
+		.privilege = COMMAND_CHANGE_IF_GIVEN,
+		.arguments = log_level_arguments,
+		.blocks = log_level_blocks,
+		.reply = "level: string, before: string",
+		.run = command_log_level,
+	},
+	{
+		.name = "jobs",
+		.method = "Jobs",
+		.help = "changes that run or ran lately, and what came of them",
+		.blocks = jobs_blocks,
+		.reply = "jobs: [](id: int, command: string, state: string, started: int, seconds: int, result: string)",
+		.run = command_jobs,
+	},
+	{
+		.method = "CheckConfig",
+		.help = "check a configuration's text against the tables; files it names and settings of plugins are not"
+			" looked at",
+		.slow = true,
+		.arguments = check_config_arguments,
+		.reply = "valid: bool, mistakes: []string",
+		.run = command_check_config,
+	},
+	{
+		.method = "Commands",
+		.help = "this table, for mtlsctl: names, arguments, help, how replies are shown",
+		.reply = "version: string, commands: []object",
+		.run = command_commands,
+	},
+	{0},
+};
+
+const struct command *
+command_find(const char *method)
+{
+	for (const struct command *c = command_table; c->help; c++)
+		if (strcmp(c->method, method) == 0)
+			return c;
+	return NULL;
+}
