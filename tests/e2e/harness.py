@@ -260,8 +260,8 @@ class Daemon:
 
     def edit(self, **change):
         """Lays a change over the configuration and writes the file (no reload). Lists are replaced whole."""
-        change = {key: [dict(plugin, path=plugin_path(plugin["path"])) for plugin in value] if key == "plugins" else value
-                  for key, value in change.items()}
+        if "plugins" in change:
+            change["plugins"] = [dict(plugin, path=plugin_path(plugin["path"])) for plugin in change["plugins"]]
         self.config = document.merge(self.config, change)
         self.write()
 
@@ -320,8 +320,8 @@ class Daemon:
         """Starts a load in the background and returns it (load.Load): .count(), .stop() -> results. It returns when
         every connection had its first answer."""
         host, port = self.address(listener)
-        made = mtls_load.Load(dict(host=host, port=port, ca=self.pki.ca, pair=self.pair(cert), version=version, path=path,
-                                   connections=connections, method=method, body=body, headers=headers or {},
-                                   expect=list(expect), pause=pause, timeout=timeout))
+        made = mtls_load.Load(dict(host=host, port=port, ca=self.pki.ca, pair=self.pair(cert), version=version,
+                                   path=path, connections=connections, method=method, body=body,
+                                   headers=headers or {}, expect=list(expect), pause=pause, timeout=timeout))
         self._loads.append(made)
         return made

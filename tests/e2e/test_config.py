@@ -103,7 +103,8 @@ MISTAKES = {
     "tag": ("  threads: 2", "  threads: !!int 2", None, []),
     "plugin-unknown-setting": ("      bytes: 16", "      byte: 16", "byte", ["byte", "bytes"]),
     "plugin-bad-setting": ("      when: always", "      when: allways", "allways", ["allways", "always"]),
-    "plugin-setting-of-none": ("    path: {echo}\n", "    path: {echo}\n    config:\n      loud: true\n", None, ["loud"]),
+    "plugin-setting-of-none": ("    path: {echo}\n", "    path: {echo}\n    config:\n      loud: true\n", None,
+                               ["loud"]),
     "plugin-missing": ("    path: {leak}", "    path: nowhere.so", None, ["nowhere.so"]),
 }
 
@@ -284,7 +285,8 @@ def test_a_new_route_and_a_removed_plugin(daemon, how):
     client = d.client()
     assert client.get("/echo")[0] == 200 and client.get("/new")[0] == 404
     d.edit(plugins=[dict(name="echo", path="echo.so")],
-           routes=[harness.default_route("echo"), dict(name="new", path="/new", allow=[dict(any=True)], handler="echo")])
+           routes=[harness.default_route("echo"),
+                   dict(name="new", path="/new", allow=[dict(any=True)], handler="echo")])
     generation = d.ctl("status")["generation"]
     if how == "SIGHUP":
         d.process.send_signal(signal.SIGHUP)
@@ -330,7 +332,8 @@ def test_limits_change_for_new_connections(daemon):
 
 def test_listeners_change(daemon):
     d = daemon()
-    d.edit(listeners=[dict(name="one", address="127.0.0.1:0", tls="main"), dict(name="two", address="[::1]:0", tls="main")])
+    d.edit(listeners=[dict(name="one", address="127.0.0.1:0", tls="main"),
+                      dict(name="two", address="[::1]:0", tls="main")])
     d.reload()
     listeners = d.ctl("status")["listeners"]
     assert [listener["name"] for listener in listeners] == ["one", "two"]

@@ -41,8 +41,8 @@ def reachable(d):
     """Another user must be able to walk to the sockets; the mode of the sockets themselves is what is tested."""
     if not os.access(harness.BUILD / "mtlsctl", os.X_OK) or os.geteuid() != 0:
         pytest.skip("needs root to become another user")
-    probe = subprocess.run([*as_nobody(), "test", "-x", str(harness.BUILD / "mtlsctl"), "-a", "-x", str(d.run_directory)],
-                           check=False)
+    probe = subprocess.run([*as_nobody(), "test", "-x", str(harness.BUILD / "mtlsctl"), "-a", "-x",
+                            str(d.run_directory)], check=False)
     if probe.returncode != 0:
         pytest.skip(f"{harness.BUILD} is not reachable for other users")
     return d
@@ -67,8 +67,8 @@ def test_interface_description_lists_every_command(d):
     errors = set(re.findall(r"^error (\w+)", text, re.MULTILINE))
     assert {"NoSuchPlugin", "InvalidArgument", "PermissionDenied", "Busy", "Failed", "Stale", "TimedOut"} <= errors
     # The table of commands and the interface are the same rows.
-    described = {command["method"] for command in link.call(f"{INTERFACE}.Commands")["commands"] if command.get("method")}
-    assert described <= methods
+    commands = link.call(f"{INTERFACE}.Commands")["commands"]
+    assert {command["method"] for command in commands if command.get("method")} <= methods
     assert "interface org.varlink.service" in link.call("org.varlink.service.GetInterfaceDescription",
                                                         {"interface": "org.varlink.service"})["description"]
 
@@ -252,14 +252,15 @@ def test_not_reachable_is_3(d, tmp_path):
 
 
 def test_the_socket_comes_from_the_environment_too(d):
-    done = subprocess.run([str(harness.BUILD / "mtlsctl"), "--json", "status"], capture_output=True, text=True, timeout=60,
-                          env={**os.environ, "MTLSCTL_SOCKET": d.socket})
+    done = subprocess.run([str(harness.BUILD / "mtlsctl"), "--json", "status"], capture_output=True, text=True,
+                          timeout=60, env={**os.environ, "MTLSCTL_SOCKET": d.socket})
     assert done.returncode == 0 and json.loads(done.stdout)["pid"] == d.pid
 
 
 def test_timeout_is_6(daemon):
     """A drain that outlasts the operator's patience."""
-    d = daemon(plugins=[dict(name="slow", path="slow.so", config=dict(delay="60s"), deadline="2min", drain_timeout="60s")])
+    d = daemon(plugins=[dict(name="slow", path="slow.so", config=dict(delay="60s"), deadline="2min",
+                             drain_timeout="60s")])
     waiting = d.tls_socket()
     waiting.send(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n")
     wait_for(lambda: d.ctl("show", "slow")["requests"]["inflight"] == 1, "the request to be inside")
@@ -313,9 +314,8 @@ def test_every_reading_command_in_both_forms(d, arguments):
 
 
 def test_routes(d):
-    rows = d.ctl("routes")["routes"]
-    assert {(row["name"], row["path"], row["handler"]) for row in rows} == {("echo", "/echo", "echo"), ("leak", "/leak", "leak"),
-                                                                          ("cache", "/cache", "cache")}
+    rows = {(row["name"], row["path"], row["handler"]) for row in d.ctl("routes")["routes"]}
+    assert rows == {(name, f"/{name}", name) for name in ("echo", "leak", "cache")}
 
 
 # --- descriptors ---------------------------------------------------------------------------------------------------
@@ -372,14 +372,18 @@ def test_the_readonly_socket_reads(d):
     assert json.loads(out)["state"] == "running"
 
 
+def standing(d):
+    """What a change would change."""
+    return [(plugin["instance"], plugin["state"]) for plugin in d.ctl("list")["plugins"]], d.ctl("status")["generation"]
+
+
 @pytest.mark.parametrize("arguments", (["restart", "leak"], ["evict", "cache"], ["reload"], ["disable", "leak"],
                                        ["enable", "leak"], ["log-level", "debug"]))
 def test_the_readonly_socket_changes_nothing_even_for_root(d, arguments):
-    before = [(plugin["instance"], plugin["state"]) for plugin in d.ctl("list")["plugins"]], d.ctl("status")["generation"]
+    before = standing(d)
     code, out, err = d.ctl_raw(*arguments, socket=d.readonly)
     assert code == 5, out + err
-    after = [(plugin["instance"], plugin["state"]) for plugin in d.ctl("list")["plugins"]], d.ctl("status")["generation"]
-    assert after == before
+    assert standing(d) == before
 
 
 def test_another_user_reads_only(reachable):

@@ -68,7 +68,7 @@ def cpu_share(d, seconds, during=lambda: None):
     used, started = d.cpu(), time.monotonic()
     while time.monotonic() - started < seconds:
         during()
-        time.sleep(0.25)
+        time.sleep(0.25)  # the measuring window
     return (d.cpu() - used) / (time.monotonic() - started)
 
 
