@@ -10,7 +10,8 @@
 #include <errno.h>
 
 static const mtlsd_host *host;
-static const char *greeting; /* belongs to the settings of the day; no MTLSD_OVERLAP, so no request reads it meanwhile */
+/* Belongs to the settings of the day. No MTLSD_OVERLAP, so no request reads it while reconfigure changes it. */
+static const char *greeting;
 static unsigned long long number;
 
 static const mtlsd_option options[] = {

@@ -8,7 +8,8 @@ unit_tests = \
 	tests/unit/test-deadline tests/unit/test-gate tests/unit/test-listener \
 	tests/unit/test-wire tests/unit/test-job tests/unit/test-commands tests/unit/test-render \
 	tests/unit/test-heap tests/unit/test-scope \
-	tests/unit/test-pin tests/unit/test-response tests/unit/test-request tests/unit/test-pool tests/unit/test-settings
+	tests/unit/test-pin tests/unit/test-response tests/unit/test-request tests/unit/test-pool tests/unit/test-settings \
+	tests/unit/test-whoami
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
@@ -63,3 +64,7 @@ tests_unit_test_pool_SOURCES = tests/unit/test-pool.c daemon/pool.c
 tests_unit_test_pool_LDADD = $(CMOCKA_LIBS) -lpthread
 tests_unit_test_settings_SOURCES = tests/unit/test-settings.c daemon/settings.c daemon/schema.c daemon/yaml.c daemon/error.c
 tests_unit_test_settings_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
+
+# plugins
+tests_unit_test_whoami_SOURCES = tests/unit/test-whoami.c plugins/whoami.c
+tests_unit_test_whoami_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)

@@ -123,7 +123,13 @@ typedef enum {
 	MTLSD_EVICT_REPLAY = 3, /* nonces, ticket state: forgetting it allows replays; only on the operator's word */
 } mtlsd_level;
 
-typedef enum { MTLSD_LOG_ERROR = 3, MTLSD_LOG_WARNING = 4, MTLSD_LOG_NOTICE = 5, MTLSD_LOG_INFO = 6, MTLSD_LOG_DEBUG = 7 } mtlsd_log_level;
+typedef enum {
+	MTLSD_LOG_ERROR = 3,
+	MTLSD_LOG_WARNING = 4,
+	MTLSD_LOG_NOTICE = 5,
+	MTLSD_LOG_INFO = 6,
+	MTLSD_LOG_DEBUG = 7,
+} mtlsd_log_level;
 
 /* One field of the verified identity. Lists are read by index until NULL. */
 typedef enum {
