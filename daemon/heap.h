@@ -49,7 +49,8 @@ uint64_t heap_trim(struct heap *heap);
 uint64_t heap_decay(uint32_t now, uint32_t age);
 /* The heap whose slot holds p, NULL for memory that is not ours. */
 struct heap *heap_of(const void *p);
-/* Destroys the heap: every block dies, pages go back, later access to the range faults and later frees are reported.
+/* Never for a foreign heap that has served: libraries, the dynamic linker first of all, keep what they made in it.
+ * Destroys the heap: every block dies, pages go back, later access to the range faults and later frees are reported.
  * No thread may allocate in it any more. Clears *heap; accepts NULL. */
 void heap_free(struct heap **heap);
 

@@ -80,12 +80,14 @@ symbol_resolver_new(int image_fd, uintptr_t start, uintptr_t end, const char *na
 		return -ENOMEM;
 	symbol_find_demangler(resolver);
 	if (image_fd >= 0 && end > start) {
+		char path[32];
 		int fd = fcntl(image_fd, F_DUPFD_CLOEXEC, 3);
 		if (fd < 0)
 			return -errno;
+		(void) snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 		dwfl_report_begin_add(resolver->dwfl);
 		/* On success libdwfl owns the descriptor; an image it cannot read is resolved to its offset alone. */
-		if (dwfl_report_elf(resolver->dwfl, name, NULL, fd, start, false) == NULL)
+		if (dwfl_report_elf(resolver->dwfl, name, path, fd, start, false) == NULL)
 			(void) close(fd);
 		(void) dwfl_report_end(resolver->dwfl, NULL, NULL);
 	}

@@ -54,6 +54,15 @@ tests_unit_test_heap_LDADD = $(CMOCKA_LIBS) $(DW_LIBS) -lpthread
 tests_unit_test_scope_SOURCES = tests/unit/test-scope.c $(mtlsd_heap)
 tests_unit_test_scope_LDADD = $(CMOCKA_LIBS) $(DW_LIBS) -lpthread -ldl
 tests_unit_test_scope_LDFLAGS = $(mtlsd_LDFLAGS)
+if HAVE_CMOCKA
+check_PROGRAMS += tests/unit/scope-image.so tests/unit/scope-image-cxx.so
+endif
+tests_unit_scope_image_so_SOURCES = tests/unit/scope-image.c
+tests_unit_scope_image_so_CFLAGS = -g $(WARNINGS) $(SANITIZE) -fPIC
+tests_unit_scope_image_so_LDFLAGS = $(PLUGIN_LDFLAGS)
+tests_unit_scope_image_cxx_so_SOURCES = tests/unit/scope-image-cxx.cc
+tests_unit_scope_image_cxx_so_CXXFLAGS = -g $(CXXWARNINGS) $(SANITIZE) -fPIC -fno-gnu-unique
+tests_unit_scope_image_cxx_so_LDFLAGS = $(PLUGIN_LDFLAGS)
 
 # requests and plugins
 tests_unit_test_pin_SOURCES = tests/unit/test-pin.c daemon/pin.c
