@@ -59,7 +59,8 @@ def test_curl_waits_for_100_continue(daemon):
     d = daemon(plugins=[plugin("upload")], limits={"body_size": "4MiB"})
     data = pattern(2 * MIB)
     (d.folder / "data").write_bytes(data)
-    done = d.curl("--verbose", "--http1.1", "--header", "Expect: 100-continue", "--data-binary", f"@{d.folder}/data", "/upload")
+    done = d.curl("--verbose", "--http1.1", "--header", "Expect: 100-continue",
+                  "--data-binary", f"@{d.folder}/data", "/upload")
     assert done.returncode == 0
     assert json.loads(done.stdout)["fnv"] == fnv(data)
     assert "HTTP/1.1 100 Continue" in done.stderr

@@ -88,7 +88,8 @@ def test_a_leak_on_the_error_path_escapes_only_there(daemon):
 
 
 def test_who_keeps_nothing_escapes_nothing(daemon):
-    d = daemon(plugins=[plugin("whoami"), plugin("leak", config={"when": "never"}), plugin("slow", config={"delay": "1ms"})])
+    d = daemon(plugins=[plugin("whoami"), plugin("leak", config={"when": "never"}),
+                        plugin("slow", config={"delay": "1ms"})])
     client = d.client()
     for path in ("/whoami", "/leak", "/slow"):
         for _ in range(50):

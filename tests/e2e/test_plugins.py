@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""Plugins, well-behaved and not: each ends in its documented outcome, the right one is blamed, its neighbours serve on."""
+"""Plugins, well-behaved and not: each ends in its documented outcome, the right one is blamed, others serve on."""
 import json
 import re
 
@@ -216,7 +216,8 @@ def test_small_blocks_reach_the_limit_too(daemon):
 
 
 def test_a_leak_that_meets_its_limit_harms_nobody_else(daemon):
-    d = daemon(plugins=[plugin("leak", config={"bytes": "64KiB"}, memory={"soft": "1MiB", "hard": "2MiB"}), plugin("echo")])
+    d = daemon(plugins=[plugin("leak", config={"bytes": "64KiB"}, memory={"soft": "1MiB", "hard": "2MiB"}),
+                        plugin("echo")])
     client, statuses = d.client(), {}
     for _ in range(100):
         status, _, _ = client.get("/leak")
@@ -388,7 +389,8 @@ def test_a_blocking_plugin_with_a_full_queue_answers_503(daemon, tmp_path):
 
 def test_a_blocking_plugin_that_misses_its_deadline_is_answered_for(daemon, tmp_path):
     gate = Gate(tmp_path / "gate")
-    d = daemon(plugins=[plugin("blocking", threads=1, queue=1, deadline="300ms", config={"gate": gate}), plugin("echo")])
+    d = daemon(plugins=[plugin("blocking", threads=1, queue=1, deadline="300ms", config={"gate": gate}),
+                        plugin("echo")])
     status, _, _ = d.client().get("/blocking")
     assert status == 504
     assert numbers(d, "blocking")["deadline_missed"] == 1

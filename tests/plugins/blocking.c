@@ -11,7 +11,7 @@ static int heed, started, passed, gave_up, outcomes[2];
 
 static const mtlsd_option options[] = {
 	{.name = "gate", .type = MTLSD_OPTION_STRING, .max = 4096, .help = "Wait until this file exists."},
-	{.name = "heed", .type = MTLSD_OPTION_BOOL, .fallback = "yes", .help = "Give up when the request is cancelled."},
+	{.name = "heed", .type = MTLSD_OPTION_BOOL, .fallback = "yes", .help = "Give up when cancelled."},
 	{.name = NULL},
 };
 

@@ -122,8 +122,8 @@ overlimit_request(void *user FIXTURE_UNUSED, mtlsd_request *request)
 		free(list);
 		list = block;
 	}
-	snprintf(text, sizeof(text), "{\"with\": \"%s\", \"got\": %" PRIu64 ", \"errno\": \"%s\"}\n", ways[way].name, got,
-		 reason == ENOMEM ? "ENOMEM" : reason ? "other" : "none");
+	snprintf(text, sizeof(text), "{\"with\": \"%s\", \"got\": %" PRIu64 ", \"errno\": \"%s\"}\n", ways[way].name,
+		 got, reason == ENOMEM ? "ENOMEM" : reason ? "other" : "none");
 	return fixture_answer(host, request, 200, text);
 }
 

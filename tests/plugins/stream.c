@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* stream - a streamed answer of a known pattern: byte i is 'a' + i % 23, so any piece can be checked by its place.
  *
- * Chosen by the query: bytes=N (length), known=1 (say it beforehand), pause=1 (every other read has nothing and a thread
- * says stream_ready), break=N (broken at position N).
+ * Chosen by the query: bytes=N (length), known=1 (say it beforehand), pause=1 (every other read has nothing and a
+ * thread says stream_ready), break=N (broken at position N).
  */
 #include "fixture.h"
 

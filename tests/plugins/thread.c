@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* thread - starts a thread at init and, unless `stop` is on, leaves it running at fini: such an instance must stay
- * loaded, as a zombie, or the thread would run on unmapped pages. With `gate` the thread left behind ends once that file
- * exists, and the zombie can be buried.
+ * loaded, as a zombie, or the thread would run on unmapped pages. With `gate` the thread left behind ends once that
+ * file exists, and the zombie can be buried.
  */
 #include "fixture.h"
 

@@ -73,8 +73,8 @@ upload_answer(mtlsd_request *request, const struct state *state)
 	char text[160];
 
 	snprintf(text, sizeof(text),
-		 "{\"bytes\": %" PRIu64 ", \"fnv\": \"%016" PRIx64 "\", \"pieces\": %" PRIu64 ", \"announced\": %" PRId64
-		 "}\n",
+		 "{\"bytes\": %" PRIu64 ", \"fnv\": \"%016" PRIx64 "\", \"pieces\": %" PRIu64
+		 ", \"announced\": %" PRId64 "}\n",
 		 state->bytes, state->hash, state->pieces, host->content_length(request));
 	return fixture_answer(host, request, 200, text);
 }

@@ -136,7 +136,7 @@ reset(void **state)
 static void
 test_plain(void **state)
 {
-	json_t *told;
+	json_t *told, *uri;
 
 	(void) state;
 	fake.subject = "CN=client";
@@ -146,8 +146,9 @@ test_plain(void **state)
 	told = whoami();
 	assert_string_equal(json_string_value(json_object_get(told, "subject")), "CN=client");
 	assert_true(json_is_null(json_object_get(told, "issuer")));
-	assert_int_equal(json_array_size(json_object_get(told, "uri")), 2);
-	assert_string_equal(json_string_value(json_array_get(json_object_get(told, "uri"), 1)), "spiffe://example.org/b");
+	uri = json_object_get(told, "uri");
+	assert_int_equal(json_array_size(uri), 2);
+	assert_string_equal(json_string_value(json_array_get(uri, 1)), "spiffe://example.org/b");
 	assert_int_equal(json_array_size(json_object_get(told, "dns")), 0);
 	assert_string_equal(json_string_value(json_object_get(told, "not_after")), "2000-02-29T00:00:00Z");
 	assert_string_equal(json_string_value(json_object_get(told, "tls")), "word");

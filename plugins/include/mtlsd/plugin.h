@@ -13,8 +13,8 @@
  *            was: an older instance keeps serving.
  *   request  A client whose certificate was verified inside the TLS handshake sent a request, its route matched and
  *            allowed it. `request` is called once the body is there in full (mtlsd_host.body), or, with
- *            MTLSD_STREAM_BODY, as soon as the head is; `body` then gets it piece by piece. The plugin reads by getters,
- *            answers with respond or respond_stream and returns MTLSD_DONE; a filter may return MTLSD_PASS; whoever
+ *            MTLSD_STREAM_BODY, as soon as the head is; `body` then gets it piece by piece. The plugin reads by
+ *            getters, answers with respond or respond_stream and returns MTLSD_DONE; a filter may return MTLSD_PASS; whoever
  *            wants to answer later, from any thread, returns MTLSD_DEFER and calls finish when the answer is set.
  *   cancel   Nobody waits any more (client gone, deadline, drain). Only a hint: a deferred request stays yours until
  *            you call finish.
@@ -25,8 +25,8 @@
  *
  * MEMORY
  *
- *   Plain malloc, strdup, new: the instance's own heap, counted, limited, destroyed with the instance. At the hard limit
- *   they return NULL with ENOMEM (new throws): handle it. mtlsd_host.alloc gives memory that ends with the request and
+ *   Plain malloc, strdup, new: the instance's own heap, counted, limited, destroyed with the instance. At the hard
+ *   limit they return NULL with ENOMEM (new throws): handle it. mtlsd_host.alloc gives memory that ends with the request and
  *   is the cure for most leaks. What libraries allocate on your behalf is counted in the plugin's foreign heap.
  *   Strings the host returns belong to the host and live as long as the object they were read from (request, config,
  *   instance), unless a function says less. Data given to the host is copied before the call returns, unless a function
@@ -82,7 +82,8 @@ extern "C" {
 /* Opaque. */
 typedef struct mtlsd_instance mtlsd_instance; /* this loaded copy; valid from init to fini */
 typedef struct mtlsd_request mtlsd_request;   /* valid from request to done */
-typedef struct mtlsd_config mtlsd_config;     /* checked settings; valid during check and reconfigure, init's until fini */
+/* Checked settings: check's are valid during the call, init's until fini or until reconfigure accepts others. */
+typedef struct mtlsd_config mtlsd_config;
 typedef struct mtlsd_dump mtlsd_dump;         /* valid during dump */
 
 /* Flags of the descriptor. */
@@ -165,7 +166,7 @@ typedef struct mtlsd_option {
 	const char *help;
 } mtlsd_option;
 
-/* A streamed answer, pulled by the daemon. The functions run as request callbacks of the instance, never after release. */
+/* A streamed answer, pulled by the daemon. The functions run as request callbacks do, never after release. */
 typedef struct mtlsd_stream {
 	size_t size; /* sizeof(mtlsd_stream) */
 	/* Writes up to room bytes; returns how many, 0 at the end, -EAGAIN: nothing now, stream_ready will be called;
@@ -194,7 +195,8 @@ typedef struct mtlsd_host {
 	void (*count)(mtlsd_instance *self, int counter, uint64_t add);
 
 	/* --- settings ------------------------------------------------------------------------------------------ */
-	int64_t (*config_int)(const mtlsd_config *config, const char *name); /* BOOL, INT, SIZE, DURATION; 0 if unknown */
+	/* BOOL, INT, SIZE, DURATION; 0 if unknown. */
+	int64_t (*config_int)(const mtlsd_config *config, const char *name);
 	const char *(*config_string)(const mtlsd_config *config, const char *name);             /* NULL if not set */
 	const char *(*config_item)(const mtlsd_config *config, const char *name, size_t index); /* NULL past the end */
 
@@ -236,15 +238,16 @@ typedef struct mtlsd_host {
 	/* Adds a header. Framing headers are refused (-EINVAL); repeats are sent as repeats. A filter that passes on
 	 * may have added headers: they are sent with the handler's answer. */
 	int (*add_header)(mtlsd_request *request, const char *name, const char *value);
-	/* The whole answer; body is copied. Calling it again before the answer is sent replaces it. status: 200..599. */
+	/* The whole answer; body is copied. Called again before the answer is sent, it replaces it. status: 200..599. */
 	int (*respond)(mtlsd_request *request, int status, const void *body, size_t length);
 	/* A streamed answer of `length` bytes, or -1: unknown. stream is copied, context stays the plugin's. */
-	int (*respond_stream)(mtlsd_request *request, int status, int64_t length, const mtlsd_stream *stream, void *context);
+	int (*respond_stream)(mtlsd_request *request, int status, int64_t length, const mtlsd_stream *stream,
+			      void *context);
 	/* More is there for a stream whose read said -EAGAIN. Any thread; harmless when it is early or late. */
 	void (*stream_ready)(mtlsd_request *request);
 	/* Ends a deferred request: with MTLSD_DONE the answer that was set is sent, MTLSD_PASS goes on along the chain,
 	 * MTLSD_FAIL makes a 500. -ECANCELED: nobody waited any more; the request is over all the same. After this call
-	 * the request may be gone: touch it no more. done may run before it returns: hold no lock over it that done takes. */
+	 * the request may be gone: touch it no more. done may run before it returns: hold no lock that done takes. */
 	int (*finish)(mtlsd_request *request, mtlsd_action action);
 
 	/* --- dump ---------------------------------------------------------------------------------------------- */
@@ -282,7 +285,7 @@ typedef struct mtlsd_plugin {
 	int (*reconfigure)(void *user, const mtlsd_config *config, char *error, size_t error_size);
 
 	mtlsd_action (*request)(void *user, mtlsd_request *request);
-	/* A piece of the body; length 0: its end. The data is valid during the call. Return MTLSD_MORE until the end. */
+	/* A piece of the body; length 0: its end. data is valid during the call. Return MTLSD_MORE until the end. */
 	mtlsd_action (*body)(void *user, mtlsd_request *request, const void *data, size_t length);
 	void (*cancel)(void *user, mtlsd_request *request, mtlsd_reason reason);
 	void (*done)(void *user, mtlsd_request *request, mtlsd_outcome outcome);

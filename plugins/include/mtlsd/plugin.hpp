@@ -21,8 +21,8 @@
  *   void reconfigure(mtlsd::config config);                         // throw to refuse
  *   static void check(mtlsd::config config);                        // throw to refuse
  *
- * An exception that leaves request or body becomes a 500, counted as this plugin's error, and its what() goes to the log;
- * std::bad_alloc, which new throws at the plugin's memory limit, is no exception to that. One that leaves init, health,
+ * An exception that leaves request or body becomes a 500, counted as this plugin's error, and its what() goes to the
+ * log; std::bad_alloc, which new throws at the plugin's memory limit, is no exception to that. One that leaves init, health,
  * check or reconfigure is a refusal with what() as its sentence. Elsewhere it is logged and ends there.
  *
  * mtlsd::request and its kin are views: one pointer, copied by value, with the life of what they point to.
@@ -211,8 +211,8 @@ complain(const char *callback, const char *what)
 	host_table->log(self_handle, MTLSD_LOG_ERROR, "exception in %s: %s", callback, what);
 }
 
-/* Runs what may throw; returns -errno and the sentence instead. Not static data, and no allocation of ours: it also
- * runs when there is no memory. */
+/* Runs what may throw; returns -errno and the sentence instead. Allocates nothing: it also runs when there is no
+ * memory. */
 template <typename F>
 int
 refusal(char *error, std::size_t error_size, F &&run) noexcept
@@ -225,7 +225,8 @@ refusal(char *error, std::size_t error_size, F &&run) noexcept
 		return -ENOMEM;
 	} catch (const std::system_error &e) {
 		std::snprintf(error, error_size, "%s", e.what());
-		return e.code().category() == std::generic_category() && e.code().value() > 0 ? -e.code().value() : -EIO;
+		bool is_errno = e.code().category() == std::generic_category() && e.code().value() > 0;
+		return is_errno ? -e.code().value() : -EIO;
 	} catch (const std::exception &e) {
 		std::snprintf(error, error_size, "%s", e.what());
 		return -EINVAL;
@@ -259,8 +260,8 @@ template <typename P> struct glue {
 		host_table = given;
 		return refusal(error, size, [&] { P::check(config(raw)); });
 	}
-	static int init(const mtlsd_host *given, mtlsd_instance *self, const mtlsd_config *raw, void **user, char *error,
-			std::size_t size)
+	static int init(const mtlsd_host *given, mtlsd_instance *self, const mtlsd_config *raw, void **user,
+			char *error, std::size_t size)
 	{
 		host_table = given;
 		self_handle = self;
