@@ -2,7 +2,8 @@
 /* cache - keeps a value for every path and query asked for, and gives the oldest back when told to evict.
  *
  * The query's `level=2` or `level=3` makes the entry one of that eviction level; eviction takes no entry above the
- * level it was given. Not MTLSD_CONCURRENT and without a lock: it relies on the daemon's word that callbacks do not overlap.
+ * level it was given. Not MTLSD_CONCURRENT and without a lock: it relies on the daemon's word that callbacks do not
+ * overlap.
  */
 #include "fixture.h"
 

@@ -14,8 +14,9 @@
  *   request  A client whose certificate was verified inside the TLS handshake sent a request, its route matched and
  *            allowed it. `request` is called once the body is there in full (mtlsd_host.body), or, with
  *            MTLSD_STREAM_BODY, as soon as the head is; `body` then gets it piece by piece. The plugin reads by
- *            getters, answers with respond or respond_stream and returns MTLSD_DONE; a filter may return MTLSD_PASS; whoever
- *            wants to answer later, from any thread, returns MTLSD_DEFER and calls finish when the answer is set.
+ *            getters, answers with respond or respond_stream and returns MTLSD_DONE; a filter may return MTLSD_PASS;
+ *            whoever wants to answer later, from any thread, returns MTLSD_DEFER and calls finish when the answer is
+ *            set.
  *   cancel   Nobody waits any more (client gone, deadline, drain). Only a hint: a deferred request stays yours until
  *            you call finish.
  *   done     The answer went out, or could not. Last call with this request; its arena dies after it.
@@ -26,8 +27,9 @@
  * MEMORY
  *
  *   Plain malloc, strdup, new: the instance's own heap, counted, limited, destroyed with the instance. At the hard
- *   limit they return NULL with ENOMEM (new throws): handle it. mtlsd_host.alloc gives memory that ends with the request and
- *   is the cure for most leaks. What libraries allocate on your behalf is counted in the plugin's foreign heap.
+ *   limit they return NULL with ENOMEM (new throws): handle it. mtlsd_host.alloc gives memory that ends with the
+ *   request and is the cure for most leaks. What libraries allocate on your behalf is counted in the plugin's foreign
+ *   heap.
  *   Strings the host returns belong to the host and live as long as the object they were read from (request, config,
  *   instance), unless a function says less. Data given to the host is copied before the call returns, unless a function
  *   says otherwise (stream contexts, user data: they stay yours, with a release hook).
@@ -238,7 +240,7 @@ typedef struct mtlsd_host {
 	/* Adds a header. Framing headers are refused (-EINVAL); repeats are sent as repeats. A filter that passes on
 	 * may have added headers: they are sent with the handler's answer. */
 	int (*add_header)(mtlsd_request *request, const char *name, const char *value);
-	/* The whole answer; body is copied. Called again before the answer is sent, it replaces it. status: 200..599. */
+	/* The whole answer; body is copied. Called again before it is sent, it is replaced. status: 200..599. */
 	int (*respond)(mtlsd_request *request, int status, const void *body, size_t length);
 	/* A streamed answer of `length` bytes, or -1: unknown. stream is copied, context stays the plugin's. */
 	int (*respond_stream)(mtlsd_request *request, int status, int64_t length, const mtlsd_stream *stream,

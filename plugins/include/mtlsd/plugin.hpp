@@ -22,8 +22,8 @@
  *   static void check(mtlsd::config config);                        // throw to refuse
  *
  * An exception that leaves request or body becomes a 500, counted as this plugin's error, and its what() goes to the
- * log; std::bad_alloc, which new throws at the plugin's memory limit, is no exception to that. One that leaves init, health,
- * check or reconfigure is a refusal with what() as its sentence. Elsewhere it is logged and ends there.
+ * log; std::bad_alloc, which new throws at the plugin's memory limit, is no exception to that. One that leaves init,
+ * health, check or reconfigure is a refusal with what() as its sentence. Elsewhere it is logged and ends there.
  *
  * mtlsd::request and its kin are views: one pointer, copied by value, with the life of what they point to.
  * Build with -fno-gnu-unique (pkg-config --variable=plugin_cxxflags mtlsd-plugin): inline variables and the statics of
