@@ -32,6 +32,8 @@ struct instance {
 		_Alignas(64) pthread_rwlock_t lock;
 	} shares[STATS_STRIPES];
 
+	atomic_uint_fast64_t log_second, log_count;
+
 	pthread_mutex_t counter_lock; /* guards registration */
 	atomic_int counter_count;
 	struct counter counters[INSTANCE_COUNTERS];
@@ -530,6 +532,21 @@ instance_dump(struct instance *instance, mtlsd_dump *dump)
 	instance->descriptor->dump(instance->user, dump);
 	instance_call_end(&call);
 	return 0;
+}
+
+/* --- log --------------------------------------------------------------------------------------------------------- */
+
+bool
+instance_admit_log(struct instance *instance)
+{
+	enum { A_SECOND = 200 };
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	uint64_t second = (uint64_t) now.tv_sec;
+	if (atomic_exchange(&instance->log_second, second) != second)
+		atomic_store(&instance->log_count, 0);
+	return atomic_fetch_add(&instance->log_count, 1) < A_SECOND;
 }
 
 /* --- counters ---------------------------------------------------------------------------------------------------- */

@@ -77,6 +77,9 @@ int instance_reconfigure(struct instance *instance, const char *file, const stru
 int instance_evict(struct instance *instance, uint64_t target, mtlsd_level level, uint64_t *ret_claimed);
 int instance_dump(struct instance *instance, mtlsd_dump *dump);
 
+/* False: the plugin logs faster than 200 records a second; the record is dropped. */
+bool instance_admit_log(struct instance *instance);
+
 /* Counters registered by the plugin. */
 enum { INSTANCE_COUNTERS = 64 };
 int instance_counter(struct instance *instance, const char *name, const char *help);

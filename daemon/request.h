@@ -62,6 +62,8 @@ enum request_outcome {
 int request_service_new(struct supervisor *supervisor, struct request_service **ret);
 /* Makes a snapshot current for requests that begin from now on; those under way keep theirs. Takes its own reference. */
 int request_service_apply(struct request_service *service, struct config *config);
+/* Forgets snapshots that no request holds any more; returns how many old ones are still held. */
+size_t request_service_settle(struct request_service *service);
 void request_service_free(struct request_service **service);
 /* From now on every answer says Connection: close. */
 void request_service_drain(struct request_service *service);

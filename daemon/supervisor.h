@@ -16,6 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct plugin;
 struct supervisor;
 
 enum supervisor_state {
@@ -108,6 +109,9 @@ int supervisor_restart(struct supervisor *supervisor, const char *name, uint64_t
 int supervisor_enable(struct supervisor *supervisor, const char *name, struct error *error);
 int supervisor_disable(struct supervisor *supervisor, const char *name, struct supervisor_restart *ret,
 		       struct error *error);
+
+/* The plugin of that name, NULL if the supervisor has none; valid as long as the supervisor. */
+struct plugin *supervisor_plugin(struct supervisor *supervisor, const char *name);
 
 /* Called once a second by the main loop: decay of free pages, zombies that can be buried now, peaks. */
 void supervisor_tick(struct supervisor *supervisor);

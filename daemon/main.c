@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config.h"
+#include "log.h"
+#include "server.h"
+#include "supervisor.h"
+
+#include "heap.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+static void
+print_help(void)
+{
+	puts("mtlsd - serves mutual-TLS endpoints through supervised plugins\n"
+	     "\n"
+	     "  mtlsd [--config FILE]              run in the foreground (default " MTLSD_CONFIG_FILE ")\n"
+	     "  mtlsd --check-config [FILE]        report every mistake with its place; start nothing\n"
+	     "  mtlsd --print-config-reference     every option with type, range, default and meaning\n"
+	     "  mtlsd --version\n"
+	     "  mtlsd --help\n"
+	     "\n"
+	     "Signals: SIGTERM drains and ends, SIGHUP reads the configuration again.\n"
+	     "Operate it with mtlsctl. Exit codes: 0 ok, 1 failed, 2 usage.");
+}
+
+static int
+check_config(const char *path)
+{
+	CLEANUP(config_unref) struct config *config = NULL;
+	CLEANUP_FREE char *mistakes = NULL;
+
+	int r = config_load(path, &config, &mistakes);
+	if (r == 0 && heap_reserve(0, 0) == 0)
+		r = supervisor_check(config, &mistakes);
+	if (r < 0) {
+		fputs(mistakes != NULL ? mistakes : strerror(-r), stderr);
+		if (mistakes == NULL || mistakes[0] == '\0' || mistakes[strlen(mistakes) - 1] != '\n')
+			fputc('\n', stderr);
+		return EXIT_FAILURE;
+	}
+	printf("%s: ok\n", path);
+	return EXIT_SUCCESS;
+}
+
+static int
+run(const char *path)
+{
+	CLEANUP(server_free) struct server *server = NULL;
+	struct error why = {0};
+
+	log_open();
+	if (server_new(path, &server, &why) < 0) {
+		log_error("%s", why.text[0] != '\0' ? why.text : "cannot start");
+		return EXIT_FAILURE;
+	}
+	return server_run(server);
+}
+
+int
+main(int argc, char **argv)
+{
+	enum { OPTION_CHECK = 256, OPTION_REFERENCE, OPTION_VERSION };
+	static const struct option options[] = {
+		{"config", required_argument, NULL, 'c'},
+		{"check-config", no_argument, NULL, OPTION_CHECK},
+		{"print-config-reference", no_argument, NULL, OPTION_REFERENCE},
+		{"version", no_argument, NULL, OPTION_VERSION},
+		{"help", no_argument, NULL, 'h'},
+		{NULL, 0, NULL, 0},
+	};
+	const char *path = NULL;
+	bool check = false;
+
+	for (int c; (c = getopt_long(argc, argv, "c:h", options, NULL)) != -1;) {
+		switch (c) {
+		case 'c':
+			path = optarg;
+			break;
+		case OPTION_CHECK:
+			check = true;
+			break;
+		case OPTION_REFERENCE:
+			config_print_reference(stdout);
+			return EXIT_SUCCESS;
+		case OPTION_VERSION:
+			puts("mtlsd " PACKAGE_VERSION);
+			return EXIT_SUCCESS;
+		case 'h':
+			print_help();
+			return EXIT_SUCCESS;
+		default:
+			fputs("Try: mtlsd --help\n", stderr);
+			return 2;
+		}
+	}
+	if (check && optind < argc)
+		path = argv[optind++];
+	if (optind < argc) {
+		fprintf(stderr, "mtlsd: unexpected argument \"%s\"; try: mtlsd --help\n", argv[optind]);
+		return 2;
+	}
+	if (path == NULL)
+		path = MTLSD_CONFIG_FILE;
+	return check ? check_config(path) : run(path);
+}

@@ -1,0 +1,599 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "server.h"
+
+#include "control.h"
+#include "heap.h"
+#include "job.h"
+#include "log.h"
+#include "request.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+enum { TICK = 1000000, DRAIN_LOOK = 20000, SWEEP_LOOK = 5000 };
+
+enum server_phase { SERVER_STARTING, SERVER_RUNNING, SERVER_RELOADING, SERVER_DRAINING };
+
+/* Something a job thread wants done on the main thread while it waits. */
+struct errand {
+	int (*run)(struct server *server, void *arg, struct error *error);
+	void *arg;
+	struct error *error;
+	int result;
+	bool done;
+};
+
+struct server {
+	char *config_path;
+	uint64_t started;
+	_Atomic(enum server_phase) phase;
+	sd_event *event;
+	struct supervisor *supervisor;
+	struct request_service *service;
+	struct endpoint *endpoint;
+	struct control *control;
+	struct job_queue *jobs;
+	sd_event_source *tick, *drain_timer;
+	uint64_t drain_until;
+	int exit_code;
+
+	pthread_mutex_t reload; /* one reload at a time */
+	uint64_t generation;
+
+	pthread_mutex_t lock; /* guards config and errand */
+	struct config *config;
+	struct errand *errand;
+	bool closing; /* the loop is over: errands fail */
+	pthread_cond_t errand_done;
+	int errand_fd;
+};
+
+/* --- errands: from a job's thread to the main thread --------------------------------------------------------------- */
+
+static int
+on_errand(sd_event_source *source UNUSED, int fd, uint32_t revents UNUSED, void *userdata)
+{
+	struct server *server = userdata;
+	uint64_t count;
+
+	(void) !read(fd, &count, sizeof(count));
+	pthread_mutex_lock(&server->lock);
+	struct errand *errand = server->errand;
+	server->errand = NULL;
+	pthread_mutex_unlock(&server->lock);
+	if (errand == NULL)
+		return 0;
+	int result = errand->run(server, errand->arg, errand->error);
+	pthread_mutex_lock(&server->lock);
+	errand->result = result;
+	errand->done = true;
+	pthread_cond_broadcast(&server->errand_done);
+	pthread_mutex_unlock(&server->lock);
+	return 0;
+}
+
+/* Reloads exclude each other, so there is one errand at a time. */
+static int
+run_on_main(struct server *server, int (*run)(struct server *, void *, struct error *), void *arg, struct error *error)
+{
+	struct errand errand = {.run = run, .arg = arg, .error = error};
+	const uint64_t one = 1;
+
+	pthread_mutex_lock(&server->lock);
+	errand.done = server->closing;
+	errand.result = -ESHUTDOWN;
+	if (!errand.done)
+		server->errand = &errand;
+	pthread_mutex_unlock(&server->lock);
+	(void) !write(server->errand_fd, &one, sizeof(one));
+	pthread_mutex_lock(&server->lock);
+	while (!errand.done)
+		pthread_cond_wait(&server->errand_done, &server->lock);
+	pthread_mutex_unlock(&server->lock);
+	return errand.result;
+}
+
+static void
+end_errands(struct server *server)
+{
+	pthread_mutex_lock(&server->lock);
+	server->closing = true;
+	if (server->errand != NULL) {
+		server->errand->result = error_set(server->errand->error, -ESHUTDOWN, "the daemon is ending");
+		server->errand->done = true;
+		server->errand = NULL;
+		pthread_cond_broadcast(&server->errand_done);
+	}
+	pthread_mutex_unlock(&server->lock);
+}
+
+/* --- what is told outside ------------------------------------------------------------------------------------------ */
+
+static void
+notify_status(struct server *server, const char *what)
+{
+	struct endpoint_listener listeners[1];
+	size_t count = server->endpoint != NULL ? endpoint_listeners(server->endpoint, listeners, 1) : 0;
+	sd_notifyf(0, "%s\nSTATUS=%zu plugins on %zu listeners, configuration %" PRIu64, what,
+		   supervisor_count(server->supervisor), count, server->generation);
+}
+
+static void
+on_heap_fault(const struct heap_fault *fault, void *ctx UNUSED)
+{
+	static const char *const kinds[] = {
+		[HEAP_FAULT_DOUBLE_FREE] = "double free",
+		[HEAP_FAULT_INTERIOR_FREE] = "free of a pointer into the middle of a block",
+		[HEAP_FAULT_FOREIGN_FREE] = "free of a pointer that was never allocated",
+		[HEAP_FAULT_STALE_FREE] = "free of a block of a destroyed heap",
+	};
+	static atomic_uint_fast64_t second, count;
+	struct timespec now;
+
+	/* A plugin can do this in a loop: ten records a second tell the story. */
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	if (atomic_exchange(&second, (uint64_t) now.tv_sec) != (uint64_t) now.tv_sec)
+		atomic_store(&count, 0);
+	if (atomic_fetch_add(&count, 1) >= 10)
+		return;
+	char plugin[64];
+	snprintf(plugin, sizeof(plugin), "%.*s", (int) strcspn(fault->heap, "#/"), fault->heap);
+	log_record(LOG_ERR, LOG_FIELDS({"MTLSD_PLUGIN", plugin}), "plugin %s: %s (%p, heap %s, called from %#" PRIxPTR "), ignored",
+		   plugin, kinds[fault->kind], fault->block, fault->heap, fault->site);
+}
+
+/* --- configuration --------------------------------------------------------------------------------------------------- */
+
+static void
+log_mistakes(const char *mistakes)
+{
+	while (mistakes != NULL && *mistakes != '\0') {
+		int length = (int) strcspn(mistakes, "\n");
+		log_error("%.*s", length, mistakes);
+		mistakes += length + (mistakes[length] == '\n');
+	}
+}
+
+/* On the main thread: the parts that belong to it take the new configuration, all or none. */
+static int
+adopt(struct server *server, void *arg, struct error *error)
+{
+	struct config *config = arg;
+
+	int r = endpoint_reload(server->endpoint, config, error);
+	if (r < 0)
+		return r;
+	r = control_reload(server->control, &config->control, error);
+	if (r == 0)
+		r = request_service_apply(server->service, config);
+	if (r < 0) {
+		struct config *before = server_config(server);
+		(void) endpoint_reload(server->endpoint, before, NULL);
+		(void) control_reload(server->control, &before->control, NULL);
+		config_unref(&before);
+		return error_set(error, r, "cannot apply the configuration: %s", strerror(-r));
+	}
+	log_set_level(config->daemon.log_level);
+	pthread_mutex_lock(&server->lock);
+	struct config *before = server->config;
+	server->config = config_ref(config);
+	pthread_mutex_unlock(&server->lock);
+	config_unref(&before);
+	return 0;
+}
+
+struct commit {
+	struct server *server;
+	struct config *config;
+};
+
+/* New instances serve already; publish, then let requests of the old snapshot end before plugins it used may go. */
+static int
+commit_reload(void *ctx, struct error *error)
+{
+	const struct commit *commit = ctx;
+	const struct timespec pause = {.tv_nsec = SWEEP_LOOK * 1000};
+
+	int r = run_on_main(commit->server, adopt, commit->config, error);
+	if (r < 0)
+		return r;
+	for (uint64_t waited = 0; waited < commit->config->daemon.drain_timeout; waited += SWEEP_LOOK) {
+		if (request_service_settle(commit->server->service) == 0)
+			break;
+		nanosleep(&pause, NULL);
+	}
+	return 0;
+}
+
+static int
+reload(struct server *server, char **ret_mistakes, struct error *error)
+{
+	CLEANUP(config_unref) struct config *config = NULL;
+	CLEANUP_FREE char *mistakes = NULL;
+
+	int r = config_load(server->config_path, &config, &mistakes);
+	if (r < 0) {
+		int length = mistakes != NULL ? (int) strcspn(mistakes, "\n") : 0;
+		error_set(error, r, "%.*s", length > 0 ? length : 40, length > 0 ? mistakes : strerror(-r));
+		if (ret_mistakes != NULL)
+			*ret_mistakes = STEAL(mistakes);
+		return r;
+	}
+	config->generation = server->generation + 1;
+	struct commit commit = {server, config};
+	r = supervisor_apply(server->supervisor, config, commit_reload, &commit, error);
+	if (r == 0)
+		server->generation++;
+	return r;
+}
+
+int
+server_reload(struct server *server, char **ret_mistakes, struct error *error)
+{
+	struct timespec now;
+	struct error why = {0};
+
+	pthread_mutex_lock(&server->reload);
+	enum server_phase running = SERVER_RUNNING;
+	if (!atomic_compare_exchange_strong(&server->phase, &running, SERVER_RELOADING)) {
+		pthread_mutex_unlock(&server->reload);
+		return error_set(error, -ESHUTDOWN, "the daemon is ending");
+	}
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+		   (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000);
+	int r = reload(server, ret_mistakes, &why);
+	enum server_phase reloading = SERVER_RELOADING;
+	(void) atomic_compare_exchange_strong(&server->phase, &reloading, SERVER_RUNNING);
+	notify_status(server, "READY=1");
+	pthread_mutex_unlock(&server->reload);
+	return r < 0 ? error_set(error, r, "%s", why.text) : 0;
+}
+
+/* --- signals --------------------------------------------------------------------------------------------------------- */
+
+struct hangup {
+	struct server *server;
+	char *mistakes;
+	struct error error;
+	int result;
+};
+
+static void
+hangup_work(void *arg)
+{
+	struct hangup *hangup = arg;
+	hangup->result = server_reload(hangup->server, &hangup->mistakes, &hangup->error);
+}
+
+static void
+hangup_done(void *arg)
+{
+	struct hangup *hangup = arg;
+
+	if (hangup->result == 0) {
+		log_notice("configuration %" PRIu64 " is in force", hangup->server->generation);
+	} else {
+		log_error("reload refused, the old configuration stays: %s", hangup->error.text);
+		log_mistakes(hangup->mistakes);
+	}
+	free(hangup->mistakes);
+	free(hangup);
+}
+
+static int
+on_hangup(sd_event_source *source UNUSED, const struct signalfd_siginfo *info UNUSED, void *userdata)
+{
+	struct server *server = userdata;
+	struct hangup *hangup = calloc(1, sizeof(*hangup));
+
+	if (hangup == NULL) {
+		log_error("reload refused: out of memory");
+		return 0;
+	}
+	hangup->server = server;
+	int r = job_start(server->jobs, "reload", hangup_work, hangup_done, hangup, NULL);
+	if (r < 0) {
+		log_error("reload refused: %s", strerror(-r));
+		free(hangup);
+	}
+	return 0;
+}
+
+static void
+stop_work(void *arg)
+{
+	struct server *server = arg;
+	uint64_t now;
+
+	sd_event_now(server->event, CLOCK_MONOTONIC, &now);
+	supervisor_stop(server->supervisor, server->drain_until > now ? server->drain_until - now : 0);
+}
+
+static void
+stop_done(void *arg)
+{
+	struct server *server = arg;
+	sd_event_exit(server->event, server->exit_code);
+}
+
+/* Looks now and then until no connection is left or the time is up. */
+static int
+on_drain(sd_event_source *source, uint64_t now, void *userdata)
+{
+	struct server *server = userdata;
+
+	if (!endpoint_idle(server->endpoint) && now < server->drain_until) {
+		sd_event_source_set_time(source, now + DRAIN_LOOK);
+		return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	}
+	if (job_start(server->jobs, "stop", stop_work, stop_done, server, NULL) < 0)
+		sd_event_exit(server->event, server->exit_code);
+	return 0;
+}
+
+static int
+on_terminate(sd_event_source *source UNUSED, const struct signalfd_siginfo *info, void *userdata)
+{
+	struct server *server = userdata;
+	uint64_t now;
+
+	if (atomic_exchange(&server->phase, SERVER_DRAINING) == SERVER_DRAINING) {
+		log_notice("signal %u again: not waiting any longer", info->ssi_signo);
+		server->drain_until = 0;
+		return 0;
+	}
+	struct config *config = server_config(server);
+	log_notice("signal %u: draining, at most %.1f s", info->ssi_signo, (double) config->daemon.drain_timeout / 1e6);
+	sd_notify(0, "STOPPING=1\nSTATUS=draining");
+	sd_event_now(server->event, CLOCK_MONOTONIC, &now);
+	server->drain_until = now + config->daemon.drain_timeout;
+	config_unref(&config);
+	request_service_drain(server->service);
+	endpoint_drain(server->endpoint);
+	return sd_event_add_time(server->event, &server->drain_timer, CLOCK_MONOTONIC, now, 1000, on_drain, server);
+}
+
+static int
+on_tick(sd_event_source *source, uint64_t now, void *userdata)
+{
+	struct server *server = userdata;
+
+	supervisor_tick(server->supervisor);
+	(void) request_service_settle(server->service);
+	pthread_mutex_lock(&server->lock);
+	uint64_t decay = server->config->daemon.memory_decay;
+	pthread_mutex_unlock(&server->lock);
+	heap_decay((uint32_t) (now / 1000000), (uint32_t) (decay / 1000000));
+	sd_event_source_set_time(source, now + TICK);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* --- start and end --------------------------------------------------------------------------------------------------- */
+
+static int
+commit_first(void *ctx, struct error *error)
+{
+	struct commit *commit = ctx;
+	int r = request_service_apply(commit->server->service, commit->config);
+	return r < 0 ? error_set(error, r, "out of memory") : 0;
+}
+
+static int
+start_loop(struct server *server, struct error *error)
+{
+	sigset_t mask;
+	uint64_t now;
+
+	sigemptyset(&mask);
+	sigaddset(&mask, SIGTERM);
+	sigaddset(&mask, SIGINT);
+	sigaddset(&mask, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &mask, NULL); /* before any thread exists: they all inherit it */
+	signal(SIGPIPE, SIG_IGN);
+	server->errand_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int r = server->errand_fd < 0 ? -errno : sd_event_new(&server->event);
+	if (r >= 0)
+		r = sd_event_add_signal(server->event, NULL, SIGTERM, on_terminate, server);
+	if (r >= 0)
+		r = sd_event_add_signal(server->event, NULL, SIGINT, on_terminate, server);
+	if (r >= 0)
+		r = sd_event_add_signal(server->event, NULL, SIGHUP, on_hangup, server);
+	if (r >= 0)
+		r = sd_event_add_io(server->event, NULL, server->errand_fd, EPOLLIN, on_errand, server);
+	if (r >= 0)
+		r = sd_event_now(server->event, CLOCK_MONOTONIC, &now);
+	if (r >= 0)
+		r = sd_event_add_time(server->event, &server->tick, CLOCK_MONOTONIC, now + TICK, 0, on_tick, server);
+	if (r >= 0)
+		r = sd_event_set_watchdog(server->event, true);
+	if (r >= 0)
+		r = job_queue_new(server->event, &server->jobs);
+	return r < 0 ? error_set(error, r, "cannot set up the event loop: %s", strerror(-r)) : 0;
+}
+
+/* Descriptors are what connections cost first: take what the system allows. */
+static void
+raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		(void) setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static int
+start_parts(struct server *server, struct error *error)
+{
+	struct config *config = server->config;
+	struct commit commit = {server, config};
+
+	if (mkdir(config->daemon.run_directory, 0755) < 0 && errno != EEXIST)
+		return error_set(error, -errno, "cannot make %s (daemon.run_directory): %m", config->daemon.run_directory);
+	int r = heap_reserve(0, 0);
+	if (r < 0)
+		return error_set(error, r, "cannot reserve address space for plugin heaps: %s; is RLIMIT_AS set (ulimit -v)?",
+				 strerror(-r));
+	heap_on_fault(on_heap_fault, NULL);
+	r = supervisor_new(config->daemon.run_directory, &server->supervisor, error);
+	if (r == 0)
+		r = request_service_new(server->supervisor, &server->service);
+	if (r == 0)
+		r = supervisor_apply(server->supervisor, config, commit_first, &commit, error);
+	if (r == 0)
+		r = endpoint_new(config, server->service, &server->endpoint, error);
+	if (r == 0)
+		r = control_new(server->event, &config->control, server, &server->control, error);
+	if (r == 0)
+		r = endpoint_start(server->endpoint, error);
+	return r;
+}
+
+static void
+report_failed_plugins(struct server *server)
+{
+	struct supervisor_plugin plugin;
+	for (size_t i = 0; supervisor_get(server->supervisor, i, &plugin) == 0; i++) {
+		if (plugin.state == SUPERVISOR_FAILED)
+			log_record(LOG_ERR, LOG_FIELDS({"MTLSD_PLUGIN", plugin.name}), "plugin %s does not serve: %s",
+				   plugin.name, plugin.last_error);
+	}
+}
+
+int
+server_new(const char *config_path, struct server **ret, struct error *error)
+{
+	CLEANUP(server_free) struct server *server = calloc(1, sizeof(*server));
+	CLEANUP_FREE char *mistakes = NULL;
+	if (server == NULL)
+		return error_set(error, -ENOMEM, "out of memory");
+	server->errand_fd = -1;
+	server->started = (uint64_t) time(NULL);
+	pthread_mutex_init(&server->lock, NULL);
+	pthread_mutex_init(&server->reload, NULL);
+	pthread_cond_init(&server->errand_done, NULL);
+	server->config_path = realpath(config_path, NULL);
+	if (server->config_path == NULL)
+		return error_set(error, -errno, "cannot open %s: %m", config_path);
+	int r = config_load(server->config_path, &server->config, &mistakes);
+	if (r < 0) {
+		log_mistakes(mistakes);
+		return error_set(error, r, "%s is not a valid configuration", config_path);
+	}
+	server->generation = server->config->generation = 1;
+	log_set_level(server->config->daemon.log_level);
+	raise_descriptor_limit();
+	r = start_loop(server, error);
+	if (r == 0)
+		r = start_parts(server, error);
+	if (r < 0)
+		return r;
+	report_failed_plugins(server);
+	*ret = STEAL(server);
+	return 0;
+}
+
+int
+server_run(struct server *server)
+{
+	struct endpoint_listener listeners[16];
+	size_t count = endpoint_listeners(server->endpoint, listeners, ARRAY_LENGTH(listeners));
+
+	for (size_t i = 0; i < count && i < ARRAY_LENGTH(listeners); i++)
+		log_info("listener %s serves on %s", listeners[i].name, listeners[i].address);
+	atomic_store(&server->phase, SERVER_RUNNING);
+	notify_status(server, "READY=1");
+	int r = sd_event_loop(server->event);
+	end_errands(server);
+	if (r < 0) {
+		log_error("the event loop failed: %s", strerror(-r));
+		return EXIT_FAILURE;
+	}
+	log_notice("ended");
+	return r;
+}
+
+void
+server_free(struct server **serverp)
+{
+	struct server *server = *serverp;
+	if (server == NULL)
+		return;
+	job_queue_free(&server->jobs);
+	control_free(&server->control);
+	endpoint_free(&server->endpoint);
+	if (server->supervisor != NULL)
+		supervisor_stop(server->supervisor, 0);
+	request_service_free(&server->service);
+	supervisor_free(&server->supervisor);
+	sd_event_source_unref(server->tick);
+	sd_event_source_unref(server->drain_timer);
+	sd_event_unref(server->event);
+	if (server->errand_fd >= 0)
+		(void) close(server->errand_fd);
+	config_unref(&server->config);
+	pthread_cond_destroy(&server->errand_done);
+	pthread_mutex_destroy(&server->reload);
+	pthread_mutex_destroy(&server->lock);
+	free(server->config_path);
+	free(server);
+	*serverp = NULL;
+}
+
+/* --- for commands ---------------------------------------------------------------------------------------------------- */
+
+struct supervisor *
+server_supervisor(struct server *server)
+{
+	return server->supervisor;
+}
+
+struct endpoint *
+server_endpoint(struct server *server)
+{
+	return server->endpoint;
+}
+
+struct config *
+server_config(struct server *server)
+{
+	pthread_mutex_lock(&server->lock);
+	struct config *config = config_ref(server->config);
+	pthread_mutex_unlock(&server->lock);
+	return config;
+}
+
+sd_event *
+server_event(struct server *server)
+{
+	return server->event;
+}
+
+uint64_t
+server_started(const struct server *server)
+{
+	return server->started;
+}
+
+const char *
+server_state(const struct server *server)
+{
+	static const char *const names[] = {
+		[SERVER_STARTING] = "starting",
+		[SERVER_RUNNING] = "running",
+		[SERVER_RELOADING] = "reloading",
+		[SERVER_DRAINING] = "draining",
+	};
+	return names[atomic_load(&((struct server *) server)->phase)];
+}

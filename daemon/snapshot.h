@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/* snapshot.h - what a request runs against: one configuration, its route table, its plugins; swapped as a whole.
+ *
+ * Threads: acquire and release from any; publish from one thread at a time. Owns: a reference of the configuration, the
+ * router. Plugins belong to the supervisor and outlive every snapshot.
+ */
+#include "config.h"
+#include "plugin.h"
+#include "router.h"
+
+struct snapshot {
+	struct config *config;
+	struct router *router;
+	struct plugin **plugins; /* by config_plugin.index */
+	struct stats *holders;   /* private */
+	struct snapshot *next;   /* private: retired, waiting for its last holder */
+};
+
+struct snapshot_store;
+
+int snapshot_store_new(struct snapshot_store **ret);
+/* Takes its own reference of config; plugins is an array of config->plugin_count, owned by the store from success on. */
+int snapshot_publish(struct snapshot_store *store, struct config *config, struct plugin **plugins);
+/* NULL before the first publish. */
+struct snapshot *snapshot_acquire(struct snapshot_store *store);
+void snapshot_release(struct snapshot *snapshot);
+/* Frees retired snapshots nobody holds; returns how many are still held. */
+size_t snapshot_sweep(struct snapshot_store *store);
+void snapshot_store_free(struct snapshot_store **store); /* nothing may be held */

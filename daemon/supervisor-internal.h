@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/* supervisor-internal.h - the supervisor's table of plugins; shared by supervisor.c and supervisor-view.c only.
+ *
+ * Threads: supervisor.lock guards the table and each unit's small facts (state, numbers, last_error, zombies); a unit's
+ * `change` is held by whoever starts, switches, evicts or ends one of its instances. Order: change, then lock.
+ */
+#include "plugin.h"
+#include "pool.h"
+#include "supervisor.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct zombie {
+	struct zombie *next;
+	struct instance *instance;
+	char reason[160];
+};
+
+/* One plugin, from the first configuration that names it to the end of the process. */
+struct unit {
+	char name[32];
+	struct plugin *plugin;
+	pthread_mutex_t change;
+
+	/* written under change and lock */
+	const struct config_plugin *config; /* in held; NULL: not configured any more */
+	struct config *held;
+	struct image *image;
+	bool enabled;
+	enum supervisor_state state;
+	char last_error[240];
+	struct zombie *zombies;
+	uint64_t restarts[4]; /* by enum restart_reason */
+
+	/* of the change under way */
+	struct instance *fresh; /* started, not switched to yet */
+	struct image *fresh_image;
+	bool reconfigured;
+};
+
+enum restart_reason { RESTART_OPERATOR, RESTART_RELOAD, RESTART_LEAK, RESTART_CRASH };
+
+struct supervisor {
+	char *directory; /* of mapping names */
+	pthread_mutex_t lock;
+	struct unit **units;
+	size_t count;
+	atomic_uint_fast64_t last_number; /* of instances, over all plugins: names are never reused */
+	struct pool *undertaker;
+	struct pool_job burial;
+	atomic_bool burying;
+};
+
+/* With lock held or not: units are never removed. NULL if unknown. */
+struct unit *supervisor_unit(struct supervisor *supervisor, const char *name);
+/* The unit with its change taken: -ENOENT, -EBUSY with a sentence. */
+int supervisor_take(struct supervisor *supervisor, const char *name, struct unit **ret, struct error *error);
+
+int unit_new(struct supervisor *supervisor, const char *name, struct unit **ret);
+void unit_set_state(struct supervisor *supervisor, struct unit *unit, enum supervisor_state state, const char *why);
+/* The serving instance, NULL if none; with change held. */
+struct instance *unit_serving(struct unit *unit);
+/* The plugin's file as an absolute path. */
+int unit_file(const struct config *config, const struct config_plugin *plugin, char *ret, size_t size);
+int unit_read_image(const struct config *config, const struct config_plugin *plugin, struct image **ret,
+		    struct error *error);
+struct instance_options unit_options(struct supervisor *supervisor, struct unit *unit, const struct config *config,
+				     const struct config_plugin *plugin, struct image *image);
+/* Starts unit->fresh from the given configuration, of the kept image, or of the file read anew (kept NULL). */
+int unit_start(struct supervisor *supervisor, struct unit *unit, const struct config *config,
+	       const struct config_plugin *plugin, struct image *kept, struct error *error);
+/* Takes a fresh instance down again that never served. */
+void unit_drop_fresh(struct unit *unit);
+/* Drains an instance (NULL: nothing) that no new request enters, and ends it; what cannot be ended becomes a zombie. */
+void unit_retire(struct supervisor *supervisor, struct unit *unit, struct instance *instance, uint64_t timeout,
+		 struct supervisor_restart *report);

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "host.h"
+#include "supervisor-internal.h"
+#include "symbol.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* --- plugins ----------------------------------------------------------------------------------------------------- */
+
+size_t
+supervisor_count(const struct supervisor *supervisor)
+{
+	size_t count = 0;
+	pthread_mutex_lock((pthread_mutex_t *) &supervisor->lock);
+	for (size_t i = 0; i < supervisor->count; i++)
+		count += supervisor->units[i]->config != NULL;
+	pthread_mutex_unlock((pthread_mutex_t *) &supervisor->lock);
+	return count;
+}
+
+static void
+look_instance(struct instance *instance, void *ctx)
+{
+	struct supervisor_plugin *view = ctx;
+
+	if (instance == NULL)
+		return;
+	const mtlsd_plugin *descriptor = instance_descriptor(instance);
+	struct pool *pool = instance_pool(instance);
+	view->instance = instance_number(instance);
+	view->since = instance_started(instance);
+	view->flags = descriptor->flags;
+	view->queued = pool != NULL ? pool_queued(pool) : 0;
+	view->threads = scope_space_threads(instance_space(instance));
+	snprintf(view->version, sizeof(view->version), "%s", descriptor->version != NULL ? descriptor->version : "");
+	snprintf(view->summary, sizeof(view->summary), "%s", descriptor->summary != NULL ? descriptor->summary : "");
+	heap_usage(scope_space_own(instance_space(instance)), &view->own);
+}
+
+static void
+view_unit(struct unit *unit, struct supervisor_plugin *ret)
+{
+	struct supervisor_plugin view = {0};
+	const struct stats *stats = plugin_stats(unit->plugin);
+
+	snprintf(view.name, sizeof(view.name), "%s", unit->name);
+	snprintf(view.last_error, sizeof(view.last_error), "%s", unit->last_error);
+	if (unit->image != NULL) {
+		snprintf(view.path, sizeof(view.path), "%s", image_path(unit->image));
+		snprintf(view.sha256, sizeof(view.sha256), "%s", image_sha256(unit->image));
+	}
+	view.state = unit->state;
+	plugin_peek(unit->plugin, look_instance, &view);
+	heap_usage(plugin_foreign(unit->plugin), &view.foreign);
+	view.inflight = plugin_visits(unit->plugin, NULL);
+	view.requests = stats_sum(stats, PLUGIN_REQUESTS);
+	for (size_t i = 0; i < ARRAY_LENGTH(view.status); i++)
+		view.status[i] = stats_sum(stats, PLUGIN_STATUS_0 + i);
+	view.refused_full = stats_sum(stats, PLUGIN_REFUSED_FULL);
+	view.refused_disabled = stats_sum(stats, PLUGIN_REFUSED_DISABLED);
+	view.deadline_missed = stats_sum(stats, PLUGIN_DEADLINE);
+	view.failed = stats_sum(stats, PLUGIN_FAILED);
+	view.cancelled = stats_sum(stats, PLUGIN_CANCELLED);
+	view.escaped_bytes = stats_sum(stats, PLUGIN_ESCAPED_BYTES);
+	view.escaped_blocks = stats_sum(stats, PLUGIN_ESCAPED_BLOCKS);
+	view.faults = view.own.faults + view.foreign.faults;
+	view.restarts_operator = unit->restarts[RESTART_OPERATOR];
+	view.restarts_reload = unit->restarts[RESTART_RELOAD];
+	view.restarts_leak = unit->restarts[RESTART_LEAK];
+	view.restarts_crash = unit->restarts[RESTART_CRASH];
+	if (unit->config != NULL) {
+		view.soft_limit = unit->config->memory_soft;
+		view.hard_limit = unit->config->memory_hard;
+	}
+	for (const struct zombie *zombie = unit->zombies; zombie != NULL; zombie = zombie->next) {
+		view.zombies++;
+		if (view.last_error[0] == '\0')
+			snprintf(view.last_error, sizeof(view.last_error), "instance %" PRIu64 " could not be ended: %s",
+				 instance_number(zombie->instance), zombie->reason);
+	}
+	*ret = view;
+}
+
+int
+supervisor_get(struct supervisor *supervisor, size_t index, struct supervisor_plugin *ret)
+{
+	struct unit *found = NULL;
+
+	pthread_mutex_lock(&supervisor->lock);
+	for (size_t i = 0; i < supervisor->count && found == NULL; i++) {
+		if (supervisor->units[i]->config != NULL && index-- == 0)
+			found = supervisor->units[i];
+	}
+	if (found != NULL)
+		view_unit(found, ret);
+	pthread_mutex_unlock(&supervisor->lock);
+	return found != NULL ? 0 : -ENOENT;
+}
+
+int
+supervisor_find(struct supervisor *supervisor, const char *name, struct supervisor_plugin *ret)
+{
+	struct unit *unit = supervisor_unit(supervisor, name);
+	if (unit == NULL)
+		return -ENOENT;
+	pthread_mutex_lock(&supervisor->lock);
+	int r = unit->config != NULL ? 0 : -ENOENT;
+	if (r == 0)
+		view_unit(unit, ret);
+	pthread_mutex_unlock(&supervisor->lock);
+	return r;
+}
+
+/* --- what the plugin says ---------------------------------------------------------------------------------------- */
+
+static void
+look_serving(struct instance *current, void *ctx)
+{
+	*(struct instance **) ctx = current;
+}
+
+/* The serving instance with the unit's change taken, so that it stays until unlock. */
+static int
+take_serving(struct supervisor *supervisor, const char *name, struct unit **ret_unit, struct instance **ret,
+	     struct error *error)
+{
+	struct unit *unit;
+	struct instance *instance = NULL;
+
+	int r = supervisor_take(supervisor, name, &unit, error);
+	if (r < 0)
+		return r;
+	plugin_peek(unit->plugin, look_serving, &instance);
+	if (instance == NULL) {
+		r = error_set(error, -ENOLINK, "plugin %s has no instance (it is %s)%s%s", name,
+			      supervisor_state_name(unit->state), unit->last_error[0] != '\0' ? ": " : "",
+			      unit->last_error);
+		pthread_mutex_unlock(&unit->change);
+		return r;
+	}
+	*ret_unit = unit;
+	*ret = instance;
+	return 0;
+}
+
+int
+supervisor_words(struct supervisor *supervisor, const char *name, json_t **ret_counters, json_t **ret_dump,
+		 struct error *error)
+{
+	struct unit *unit;
+	struct instance *instance;
+
+	int r = take_serving(supervisor, name, &unit, &instance, error);
+	if (r < 0)
+		return r;
+	json_t *counters = json_object();
+	struct words words = {json_object()};
+	for (int i = 0; instance_counter_name(instance, i) != NULL; i++)
+		json_object_set_new(counters, instance_counter_name(instance, i),
+				    json_integer((json_int_t) instance_counter_value(instance, i)));
+	(void) instance_dump(instance, (mtlsd_dump *) &words);
+	pthread_mutex_unlock(&unit->change);
+	*ret_counters = counters;
+	*ret_dump = words.object;
+	return 0;
+}
+
+/* --- dump -------------------------------------------------------------------------------------------------------- */
+
+static void
+put_site(struct symbol_resolver *resolver, const struct heap_profile *profile, const struct heap_site_usage *usage,
+	 const char *scope, struct supervisor_site *ret)
+{
+	struct symbol symbol;
+
+	symbol_resolve(resolver, usage->site, &symbol);
+	ret->address = usage->site;
+	ret->scope = usage->arena ? "arena" : scope;
+	ret->bytes = usage->bytes;
+	ret->objects = usage->objects;
+	ret->oldest = profile->epoch - usage->first_epoch;
+	ret->youngest = profile->epoch - usage->last_epoch;
+	ret->line = symbol.line;
+	ret->offset = symbol.offset;
+	snprintf(ret->function, sizeof(ret->function), "%s", symbol.function != NULL ? symbol.function : "");
+	snprintf(ret->file, sizeof(ret->file), "%s", symbol.file != NULL ? symbol.file : "");
+	snprintf(ret->module, sizeof(ret->module), "%s", symbol.module != NULL ? symbol.module : "?");
+	snprintf(ret->build_id, sizeof(ret->build_id), "%s", symbol.build_id != NULL ? symbol.build_id : "");
+}
+
+static int
+by_bytes(const void *a, const void *b)
+{
+	const struct supervisor_site *x = a, *y = b;
+	return x->bytes < y->bytes ? 1 : x->bytes > y->bytes ? -1 : 0;
+}
+
+static int
+dump_instance(struct unit *unit, struct instance *instance, uint32_t min_age, struct supervisor_dump *dump)
+{
+	const struct image_mapping *mapping = instance_mapping(instance);
+	CLEANUP(heap_profile_free) struct heap_profile *own = NULL;
+	CLEANUP(heap_profile_free) struct heap_profile *foreign = NULL;
+	CLEANUP(symbol_resolver_free) struct symbol_resolver *resolver = NULL;
+	const char *base = strrchr(image_path(mapping->image), '/');
+
+	int r = heap_profile_take(scope_space_own(instance_space(instance)), min_age, &own);
+	if (r == 0)
+		r = heap_profile_take(plugin_foreign(unit->plugin), min_age, &foreign);
+	if (r == 0)
+		r = symbol_resolver_new(image_fd(mapping->image), mapping->start, mapping->end,
+					base != NULL ? base + 1 : image_path(mapping->image), &resolver);
+	if (r < 0)
+		return r;
+	dump->sites = calloc(own->count + foreign->count + 1, sizeof(*dump->sites));
+	if (dump->sites == NULL)
+		return -ENOMEM;
+	for (size_t i = 0; i < own->count; i++)
+		put_site(resolver, own, &own->sites[i], "plugin", &dump->sites[dump->count++]);
+	for (size_t i = 0; i < foreign->count; i++)
+		put_site(resolver, foreign, &foreign->sites[i], "foreign", &dump->sites[dump->count++]);
+	qsort(dump->sites, dump->count, sizeof(*dump->sites), by_bytes);
+	dump->epoch = own->epoch;
+	memcpy(dump->age_bytes, own->age_bytes, sizeof(dump->age_bytes));
+	return 0;
+}
+
+int
+supervisor_dump(struct supervisor *supervisor, const char *name, uint32_t min_age, struct supervisor_dump **ret,
+		struct error *error)
+{
+	struct unit *unit;
+	struct instance *instance;
+	CLEANUP(supervisor_dump_free) struct supervisor_dump *dump = calloc(1, sizeof(*dump));
+	if (dump == NULL)
+		return error_set(error, -ENOMEM, "out of memory");
+
+	int r = take_serving(supervisor, name, &unit, &instance, error);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&supervisor->lock);
+	view_unit(unit, &dump->plugin);
+	pthread_mutex_unlock(&supervisor->lock);
+	r = dump_instance(unit, instance, min_age, dump);
+	pthread_mutex_unlock(&unit->change);
+	if (r < 0)
+		return error_set(error, r, "cannot dump plugin %s: %s", name, strerror(-r));
+	*ret = STEAL(dump);
+	return 0;
+}
+
+void
+supervisor_dump_free(struct supervisor_dump **dumpp)
+{
+	if (*dumpp == NULL)
+		return;
+	free((*dumpp)->sites);
+	free(*dumpp);
+	*dumpp = NULL;
+}
