@@ -35,7 +35,7 @@ struct config_listener {
 	char *address; /* "0.0.0.0:8443", "[::]:8443", "[::1]:0", or "inherited:NAME" (socket passed by systemd) */
 	char *tls;
 	const struct config_tls *tls_set;
-	int backlog;
+	int64_t backlog;
 	const struct yaml_node *node;
 };
 

@@ -17,9 +17,15 @@ mtlsd_layer1 = \
 	daemon/yaml.c daemon/yaml.h daemon/deadline.c daemon/deadline.h \
 	daemon/pin.c daemon/pin.h daemon/stats.c daemon/stats.h \
 	daemon/listener.c daemon/listener.h
+mtlsd_schema = \
+	daemon/schema.c daemon/schema.h daemon/schema-value.c daemon/schema-value.h daemon/schema-nearest.c \
+	daemon/schema-reference.c
+mtlsd_config = \
+	daemon/config.c daemon/config.h daemon/config-tables.c daemon/config-tables.h daemon/config-check.c \
+	daemon/config-check.h daemon/config-routes.c
 mtlsd_layer2 = \
-	daemon/schema.c daemon/schema.h daemon/config.c daemon/config.h daemon/glob.c daemon/glob.h \
-	daemon/identity.c daemon/identity.h daemon/router.c daemon/router.h daemon/tls.c daemon/tls.h \
+	$(mtlsd_schema) $(mtlsd_config) daemon/glob.c daemon/glob.h \
+	daemon/name.c daemon/name.h daemon/identity.c daemon/identity.h daemon/router.c daemon/router.h daemon/tls.c daemon/tls.h \
 	daemon/gate.c daemon/gate.h
 mtlsd_layer3 = \
 	daemon/response.c daemon/response.h daemon/connection.c daemon/connection.h \

@@ -3,8 +3,10 @@
 /* router.h - which route answers a request, and whether this identity may.
  *
  * Longest path wins: an exact path before a prefix, a longer prefix before a shorter; a route with hosts before one
- * without; then file order. A prefix matches at a segment boundary ("/api/" matches "/api/x" and "/api"). 
- * Method is looked at among the routes that match path and host: none -> 405 with Allow. Deny by default.
+ * without; then file order. A prefix matches at a segment boundary ("/api/" matches "/api/x" and "/api").
+ * Method is looked at among the routes of that longest path which match the host: none -> 405 with Allow, never a
+ * shorter path with other rules. GET in a route's methods serves HEAD too (RFC 9110, 9.3.2). The route so found decides
+ * alone who may: deny by default.
  *
  * Threads: pure functions of an immutable snapshot. Owns: the table owns its index, not the configuration.
  */

@@ -5,7 +5,7 @@
  * The one owner of libyaml. One document, UTF-8; anchors/aliases, tags and duplicate keys are refused with their place.
  * Bounded: depth 32, 100,000 nodes, 4 MiB of text.
  *
- * Threads: a tree belongs to its caller. Owns: yaml_free releases the whole tree and its strings.
+ * Threads: a tree belongs to its caller. Owns: yaml_release releases the whole tree and its strings.
  */
 #include "error.h"
 
@@ -30,4 +30,5 @@ int yaml_read(const char *name, const char *text, size_t length, struct yaml_nod
 int yaml_read_file(const char *path, struct yaml_node **ret, struct error *error);
 /* The value of a key, or NULL. */
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
-void yaml_free(struct yaml_node **root);
+/* Clears the pointer; accepts NULL. (libyaml itself exports a yaml_free, which ours would replace inside the library.) */
+void yaml_release(struct yaml_node **root);

@@ -17,13 +17,13 @@ endif
 # yaml, schema, configuration, access
 tests_unit_test_yaml_SOURCES = tests/unit/test-yaml.c daemon/yaml.c daemon/error.c
 tests_unit_test_yaml_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
-tests_unit_test_schema_SOURCES = tests/unit/test-schema.c daemon/schema.c daemon/yaml.c daemon/error.c
+tests_unit_test_schema_SOURCES = tests/unit/test-schema.c $(mtlsd_schema) daemon/yaml.c daemon/error.c
 tests_unit_test_schema_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
-tests_unit_test_config_SOURCES = tests/unit/test-config.c daemon/config.c daemon/schema.c daemon/yaml.c daemon/glob.c daemon/error.c
+tests_unit_test_config_SOURCES = tests/unit/test-config.c $(mtlsd_config) daemon/name.c $(mtlsd_schema) daemon/yaml.c daemon/error.c
 tests_unit_test_config_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
 tests_unit_test_glob_SOURCES = tests/unit/test-glob.c daemon/glob.c
 tests_unit_test_glob_LDADD = $(CMOCKA_LIBS)
-tests_unit_test_identity_SOURCES = tests/unit/test-identity.c daemon/identity.c daemon/error.c
+tests_unit_test_identity_SOURCES = tests/unit/test-identity.c daemon/identity.c daemon/name.c daemon/error.c
 tests_unit_test_identity_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS)
 tests_unit_test_router_SOURCES = tests/unit/test-router.c daemon/router.c daemon/glob.c
 tests_unit_test_router_LDADD = $(CMOCKA_LIBS)
@@ -41,7 +41,7 @@ tests_unit_test_wire_SOURCES = tests/unit/test-wire.c daemon/wire.c
 tests_unit_test_wire_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
 tests_unit_test_job_SOURCES = tests/unit/test-job.c daemon/job.c
 tests_unit_test_job_LDADD = $(CMOCKA_LIBS) $(SYSTEMD_LIBS) -lpthread
-tests_unit_test_commands_SOURCES = tests/unit/test-commands.c daemon/commands.c daemon/introspect.c daemon/error.c daemon/schema.c daemon/yaml.c
+tests_unit_test_commands_SOURCES = tests/unit/test-commands.c daemon/commands.c daemon/introspect.c daemon/error.c $(mtlsd_schema) daemon/yaml.c
 tests_unit_test_commands_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(YAML_LIBS)
 tests_unit_test_render_SOURCES = tests/unit/test-render.c ctl/render.c
 tests_unit_test_render_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
@@ -71,7 +71,7 @@ tests_unit_test_response_SOURCES = tests/unit/test-response.c daemon/response.c 
 tests_unit_test_response_LDADD = $(CMOCKA_LIBS)
 tests_unit_test_pool_SOURCES = tests/unit/test-pool.c daemon/pool.c
 tests_unit_test_pool_LDADD = $(CMOCKA_LIBS) -lpthread
-tests_unit_test_settings_SOURCES = tests/unit/test-settings.c daemon/settings.c daemon/schema.c daemon/yaml.c daemon/error.c
+tests_unit_test_settings_SOURCES = tests/unit/test-settings.c daemon/settings.c $(mtlsd_schema) daemon/yaml.c daemon/error.c
 tests_unit_test_settings_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
 
 # plugins

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/* config-check.h - what no single key can say: names that must exist or be unique, values that must fit together.
+ *
+ * Threads: the snapshot belongs to the caller. Owns: nothing; filled-in values belong to the snapshot.
+ */
+#include "config.h"
+
+/* Records mistakes in the reader, resolves references, fills in what depends on other keys. Works on what a file with
+ * mistakes left, so that one run names all of them. 0, -EINVAL or -ENOMEM. */
+int config_check(struct schema_reader *reader, struct config *config);
+/* The part about routes (config-routes.c); called by config_check once the names of plugins are known. */
+int config_check_routes(struct schema_reader *reader, struct config *config);
+/* Where a mistake about a key is shown: at its value, or at the mapping that lacks it. */
+const struct yaml_node *config_place(const struct yaml_node *map, const char *key);

@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config-check.h"
+#include "name.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum {
+	NEAREST_MAX = 256,
+	ROUTES_MAX = 65534, /* escapes are booked by a 16-bit route number */
+	DIGEST_DIGITS = 64, /* SHA-256 */
+};
+
+static bool
+has_control_byte(const char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char) *text < 0x20 || *text == 0x7f)
+			return true;
+	return false;
+}
+
+/* Requests come percent-decoded and without ".", ".." and "//": a route with them could never match. */
+static const char *
+path_trouble(const char *path)
+{
+	if (path[0] != '/')
+		return "does not start with \"/\"; write it so";
+	if (strchr(path, '%'))
+		return "holds \"%\"; write the decoded byte itself";
+	if (strchr(path, '?') || strchr(path, '#'))
+		return "holds a query or fragment; routes look at the path only";
+	if (strchr(path, '*'))
+		return "holds \"*\"; use prefix for everything below a path";
+	if (strstr(path, "//"))
+		return "holds \"//\"; requests never do, write one \"/\"";
+	if (has_control_byte(path))
+		return "holds a control byte; remove it";
+	for (const char *p = path; p; p = strchr(p + 1, '/')) {
+		size_t n = strcspn(p + 1, "/");
+
+		if ((n == 1 && p[1] == '.') || (n == 2 && p[1] == '.' && p[2] == '.'))
+			return "holds a \".\" or \"..\" segment; requests never do, write the path without";
+	}
+	return NULL;
+}
+
+static void
+path_check(struct schema_reader *reader, const struct config_route *route)
+{
+	const char *key = route->path ? "path" : "prefix";
+	const char *path = route->path ? route->path : route->prefix;
+	const char *trouble;
+
+	if (route->path && route->prefix) {
+		(void) schema_mistake(reader, config_place(route->node, "prefix"),
+				      "a route has either path (this path only) or prefix (and all below); remove one");
+		return;
+	}
+	if (!path) {
+		if (!yaml_get(route->node, "path") && !yaml_get(route->node, "prefix"))
+			(void) schema_mistake(reader, route->node,
+					      "a route needs path (this path only) or prefix (and all below); add one");
+		return;
+	}
+	trouble = path_trouble(path);
+	if (trouble)
+		(void) schema_mistake(reader, config_place(route->node, key), "%s \"%.80s\" %s", key, path, trouble);
+}
+
+/* Colons as openssl prints them and upper case are taken; what is kept is what identities hold. */
+static void
+digest_check(struct schema_reader *reader, const struct yaml_node *node, const char *key, char *digest)
+{
+	size_t used = 0;
+	bool is_hex = true;
+
+	for (const char *p = digest; *p; p++) {
+		char c = *p >= 'A' && *p <= 'F' ? (char) (*p - 'A' + 'a') : *p;
+
+		if (c == ':')
+			continue;
+		is_hex = is_hex && ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'));
+		digest[used++] = c;
+	}
+	digest[used] = '\0';
+	if (!is_hex || used != DIGEST_DIGITS)
+		(void) schema_mistake(
+			reader, config_place(node, key),
+			"%s must be 64 hexadecimal digits (SHA-256), not %zu%s; the whoami plugin shows it", key, used,
+			is_hex ? "" : " characters of which some are no digits");
+}
+
+static void
+glob_check(struct schema_reader *reader, const struct yaml_node *node, const char *key, const char *pattern)
+{
+	if (!pattern)
+		return;
+	if (strstr(pattern, "***"))
+		(void) schema_mistake(reader, config_place(node, key),
+				      "pattern \"%.80s\" holds \"***\"; write * (within a part) or ** (across parts)",
+				      pattern);
+	if (has_control_byte(pattern))
+		(void) schema_mistake(
+			reader, config_place(node, key),
+			"the pattern holds a control byte, which no accepted certificate does; remove it");
+}
+
+/* Patterns that can match no certificate are mistakes, not rules. */
+static void
+patterns_check(struct schema_reader *reader, const struct yaml_node *node, const struct config_rule *rule)
+{
+	glob_check(reader, node, "uri", rule->uri);
+	glob_check(reader, node, "dns", rule->dns);
+	glob_check(reader, node, "email", rule->email);
+	glob_check(reader, node, "subject", rule->subject);
+	if (rule->uri && !strchr(rule->uri, ':') && rule->uri[0] != '*')
+		(void) schema_mistake(reader, config_place(node, "uri"),
+				      "pattern \"%.80s\" can match no URI; begin with the scheme, such as spiffe://",
+				      rule->uri);
+	if (rule->email && !strpbrk(rule->email, "@*"))
+		(void) schema_mistake(reader, config_place(node, "email"),
+				      "pattern \"%.80s\" can match no address; write name@domain or *@domain",
+				      rule->email);
+	if (rule->dns && strpbrk(rule->dns, "/:@ "))
+		(void) schema_mistake(
+			reader, config_place(node, "dns"),
+			"pattern \"%.80s\" can match no DNS name; write the bare name, such as *.example.org",
+			rule->dns);
+	if (rule->subject && !strpbrk(rule->subject, "=*"))
+		(void) schema_mistake(
+			reader, config_place(node, "subject"),
+			"pattern \"%.80s\" can match no subject; write it as RFC 4514 does, such as CN=name,O=*",
+			rule->subject);
+}
+
+/* Patterns for subjects take the form that subjects of certificates are kept in. */
+static int
+subject_store(struct schema_reader *reader, const struct yaml_node *node, struct config_rule *rule)
+{
+	char *canonical;
+	int r = name_canonical_dn(rule->subject, &canonical);
+
+	if (r == -EINVAL)
+		(void) schema_mistake(reader, config_place(node, "subject"),
+				      "the pattern ends with a lone backslash; write \\5C for a backslash");
+	if (r < 0)
+		return r == -EINVAL ? 0 : r;
+	free(rule->subject);
+	rule->subject = canonical;
+	return 0;
+}
+
+static int
+rule_check(struct schema_reader *reader, const struct yaml_node *node, struct config_rule *rule)
+{
+	bool asks = rule->uri || rule->dns || rule->email || rule->subject || rule->spki || rule->fingerprint;
+
+	if (rule->any && asks)
+		(void) schema_mistake(
+			reader, config_place(node, "any"),
+			"any: true lets every verified client in, whatever else the rule asks; remove one of both");
+	else if (!rule->any && !asks && (node->count == 0 || yaml_get(node, "any")))
+		(void) schema_mistake(reader, node,
+				      "the rule asks nothing and lets nobody in; write uri, dns, email, subject, spki, "
+				      "fingerprint, or any: true");
+	patterns_check(reader, node, rule);
+	if (rule->email)
+		name_fold_email(rule->email);
+	if (rule->spki)
+		digest_check(reader, node, "spki", rule->spki);
+	if (rule->fingerprint)
+		digest_check(reader, node, "fingerprint", rule->fingerprint);
+	return rule->subject ? subject_store(reader, node, rule) : 0;
+}
+
+static int
+allow_check(struct schema_reader *reader, const struct config_route *route)
+{
+	const struct yaml_node *allow = yaml_get(route->node, "allow");
+	int r = 0;
+
+	if (route->allow_count == 0 && (!allow || allow->kind != YAML_MAP))
+		(void) schema_mistake(
+			reader, config_place(route->node, "allow"),
+			"a route without allow lets nobody in and can never be reached; add allow: with rules such as "
+			"- uri: \"spiffe://example.org/*\", or - any: true for every verified client");
+	for (size_t i = 0; i < route->allow_count && r == 0; i++)
+		if (allow->values[i]->kind == YAML_MAP)
+			r = rule_check(reader, allow->values[i], &route->allow[i]);
+	return r;
+}
+
+static void
+hosts_check(struct schema_reader *reader, const struct config_route *route)
+{
+	for (size_t i = 0; i < route->hosts.count; i++) {
+		const char *host = route->hosts.items[i];
+		const char *colon = strrchr(host, ':');
+
+		if (strpbrk(host, "/@ ") || has_control_byte(host))
+			(void) schema_mistake(reader, config_place(route->node, "hosts"),
+					      "\"%.80s\" is no host; write the bare name, such as api.example.org",
+					      host);
+		else if (colon && !strchr(colon, ']'))
+			(void) schema_mistake(
+				reader, config_place(route->node, "hosts"),
+				"host \"%.80s\" has a port; write the name alone, ports are not looked at (IPv6: "
+				"[::1])",
+				host);
+		else
+			glob_check(reader, route->node, "hosts", host);
+	}
+}
+
+/* The lists of names a route may use, made once. */
+struct plugin_names {
+	const struct config *config;
+	const char *names[NEAREST_MAX + 1];
+};
+
+static const struct config_plugin *
+plugin_find(struct schema_reader *reader, const struct plugin_names *known, const struct yaml_node *place,
+	    const char *name)
+{
+	const struct config *config = known->config;
+	const char *nearest;
+
+	for (size_t i = 0; i < config->plugin_count; i++)
+		if (config->plugins[i].name && strcmp(config->plugins[i].name, name) == 0)
+			return &config->plugins[i];
+	nearest = schema_nearest(name, known->names);
+	if (nearest)
+		(void) schema_mistake(reader, place, "unknown plugin \"%.64s\"; did you mean \"%s\"?", name, nearest);
+	else
+		(void) schema_mistake(reader, place, "unknown plugin \"%.64s\"; add it to the plugins list", name);
+	return NULL;
+}
+
+static int
+plugins_resolve(struct schema_reader *reader, const struct plugin_names *known, struct config_route *route)
+{
+	const struct yaml_node *filters = yaml_get(route->node, "filters");
+
+	if (route->handler_name)
+		route->handler = plugin_find(reader, known, config_place(route->node, "handler"), route->handler_name);
+	if (route->filter_names.count == 0)
+		return 0;
+	route->filters = calloc(route->filter_names.count, sizeof(const struct config_plugin *));
+	if (!route->filters)
+		return -ENOMEM;
+	for (size_t i = 0; i < route->filter_names.count; i++) {
+		/* Names that were refused are not in the list; then the items no longer stand side by side. */
+		bool is_aligned = filters->kind == YAML_LIST && filters->count == route->filter_names.count;
+		const struct yaml_node *place = is_aligned ? filters->values[i] : filters;
+		const struct config_plugin *plugin = plugin_find(reader, known, place, route->filter_names.items[i]);
+
+		for (size_t k = 0; plugin && k < route->filter_count; k++)
+			if (route->filters[k] == plugin)
+				(void) schema_mistake(reader, place,
+						      "filter \"%s\" stands twice in this route; remove one of the two",
+						      plugin->name);
+		if (plugin)
+			route->filters[route->filter_count++] = plugin;
+	}
+	return 0;
+}
+
+/* True if both lists hold a word; an empty list stands for all words. */
+static bool
+lists_meet(const struct schema_strings *a, const struct schema_strings *b)
+{
+	if (a->count == 0 || b->count == 0)
+		return true;
+	for (size_t i = 0; i < a->count; i++)
+		for (size_t k = 0; k < b->count; k++)
+			if (strcasecmp(a->items[i], b->items[k]) == 0)
+				return true;
+	return false;
+}
+
+static size_t
+match_length(const struct config_route *route)
+{
+	size_t length = strlen(route->path ? route->path : route->prefix);
+
+	/* As the router takes it: /api/ and /api are one prefix. */
+	return length - (route->prefix && length > 0 && route->prefix[length - 1] == '/');
+}
+
+static int
+match_compare(const void *a, const void *b)
+{
+	const struct config_route *left = *(struct config_route *const *) a, *right = *(struct config_route *const *) b;
+	size_t left_length = match_length(left), right_length = match_length(right);
+	int order;
+
+	if (!left->path != !right->path)
+		return left->path ? -1 : 1;
+	if (left_length != right_length)
+		return left_length < right_length ? -1 : 1;
+	order = memcmp(left->path ? left->path : left->prefix, right->path ? right->path : right->prefix, left_length);
+	return order ? order : (left->index > right->index) - (left->index < right->index);
+}
+
+static bool
+is_same_path(const struct config_route *a, const struct config_route *b)
+{
+	return !a->path == !b->path && match_length(a) == match_length(b) &&
+	       memcmp(a->path ? a->path : a->prefix, b->path ? b->path : b->prefix, match_length(a)) == 0;
+}
+
+/* True if some request matches both, so that their order alone would say who may. Routes with hosts come first whatever
+ * their place; different patterns for hosts may still meet, then the file's order counts (router.h). */
+static bool
+is_same_match(const struct config_route *a, const struct config_route *b)
+{
+	return (a->hosts.count == 0) == (b->hosts.count == 0) && lists_meet(&a->hosts, &b->hosts) &&
+	       lists_meet(&a->methods, &b->methods);
+}
+
+static int
+matches_check(struct schema_reader *reader, struct config *config)
+{
+	CLEANUP_FREE struct config_route **sorted = calloc(config->route_count + 1, sizeof(*sorted));
+	size_t count = 0;
+
+	if (!sorted)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->route_count; i++)
+		if (!config->routes[i].path != !config->routes[i].prefix)
+			sorted[count++] = &config->routes[i];
+	qsort(sorted, count, sizeof(*sorted), match_compare);
+	for (size_t i = 1; i < count; i++) {
+		const char *key = sorted[i]->path ? "path" : "prefix";
+
+		for (size_t k = i; k > 0 && is_same_path(sorted[k - 1], sorted[i]); k--) {
+			if (!is_same_match(sorted[k - 1], sorted[i]))
+				continue;
+			(void) schema_mistake(
+				reader, config_place(sorted[i]->node, key),
+				"%s %s is that of the route of line %d, for the same hosts and methods; join the two, "
+				"or give each methods or hosts of its own",
+				key, sorted[i]->path ? sorted[i]->path : sorted[i]->prefix, sorted[k - 1]->node->line);
+			break;
+		}
+	}
+	return 0;
+}
+
+int
+config_check_routes(struct schema_reader *reader, struct config *config)
+{
+	struct plugin_names known = {.config = config};
+	int r = 0;
+
+	for (size_t i = 0, used = 0; i < config->plugin_count && used < NEAREST_MAX; i++)
+		if (config->plugins[i].name)
+			known.names[used++] = config->plugins[i].name;
+	if (config->route_count > ROUTES_MAX)
+		(void) schema_mistake(reader, config->routes[ROUTES_MAX].node,
+				      "more than %d routes; use prefixes to join some", ROUTES_MAX);
+	for (size_t i = 0; i < config->route_count && r == 0; i++) {
+		struct config_route *route = &config->routes[i];
+
+		if (route->node->kind != YAML_MAP)
+			continue; /* said already; nothing in it to look at */
+		path_check(reader, route);
+		hosts_check(reader, route);
+		r = allow_check(reader, route);
+		if (r == 0)
+			r = plugins_resolve(reader, &known, route);
+	}
+	return r < 0 ? r : matches_check(reader, config);
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/* config-tables.h - the keys of the configuration file as schema tables: for config.c and config-check.c only.
+ *
+ * Threads: tables are const. Owns: nothing; what was read belongs to the snapshot.
+ */
+#include "config.h"
+
+/* Read into a zeroed struct config. */
+extern const struct schema_row config_rows[];
+
+/* Releases what the tables and the checks put into the snapshot: strings, lists and their items, not the tree. */
+void config_tables_release(struct config *config);

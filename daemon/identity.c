@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "identity.h"
+
+#include "name.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <gnutls/crypto.h>
+#include <gnutls/x509-ext.h>
+#include <gnutls/x509.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+	SAN_MAX = 64,       /* of each kind */
+	NAME_LENGTH = 2048, /* the longest SPIFFE ID; bounds what a pattern can cost */
+	DN_LENGTH = 4096,
+	DER_LENGTH = 1024 * 1024,
+	DIGEST_LENGTH = 32,
+	SERIAL_LENGTH = 64, /* RFC 5280 says 20; GnuTLS takes more */
+};
+
+static const char san_extension[] = "2.5.29.17";
+static const char *const no_names[] = {NULL};
+
+struct counted {
+	struct identity identity;
+	atomic_uint references;
+	char **names[IDENTITY_SAN_COUNT]; /* what identity.san shows */
+	size_t counts[IDENTITY_SAN_COUNT];
+};
+
+static void
+counted_free(struct counted *counted)
+{
+	for (size_t kind = 0; kind < IDENTITY_SAN_COUNT; kind++) {
+		for (size_t i = 0; i < counted->counts[kind]; i++)
+			free(counted->names[kind][i]);
+		free(counted->names[kind]);
+	}
+	free((char *) counted->identity.subject);
+	free((char *) counted->identity.issuer);
+	free((char *) counted->identity.serial);
+	free((char *) counted->identity.spki_sha256);
+	free((char *) counted->identity.certificate_sha256);
+	free(counted);
+}
+
+struct identity *
+identity_ref(struct identity *identity)
+{
+	struct counted *counted = CONTAINER_OF(identity, struct counted, identity);
+
+	(void) atomic_fetch_add_explicit(&counted->references, 1, memory_order_relaxed);
+	return identity;
+}
+
+void
+identity_unref(struct identity **identity)
+{
+	struct counted *counted;
+
+	if (!identity || !*identity)
+		return;
+	counted = CONTAINER_OF(*identity, struct counted, identity);
+	*identity = NULL;
+	if (atomic_fetch_sub_explicit(&counted->references, 1, memory_order_acq_rel) == 1)
+		counted_free(counted);
+}
+
+static int
+out_of_memory(struct error *error)
+{
+	return error_set(error, -ENOMEM, "out of memory while reading a certificate");
+}
+
+static int
+library_error(struct error *error, const char *what, int code)
+{
+	if (code == GNUTLS_E_MEMORY_ERROR)
+		return out_of_memory(error);
+	return error_set(error, -EBADMSG, "%s cannot be read (%s); have the certificate issued anew", what,
+			 gnutls_strerror(code));
+}
+
+/* A copy of bytes that must be text: UTF-8 without NUL and control bytes, or plain ASCII where RFC 5280 says IA5String.
+ */
+static int
+text_copy(const void *data, size_t length, size_t length_max, bool is_ascii, const char *what, char **ret,
+	  struct error *error)
+{
+	CLEANUP_FREE char *text = NULL;
+
+	if (length > length_max)
+		return error_set(error, -EBADMSG, "%s has %zu bytes; at most %zu are accepted", what, length,
+				 length_max);
+	text = malloc(length + 1);
+	if (!text)
+		return out_of_memory(error);
+	memcpy(text, data, length);
+	text[length] = '\0';
+	if (strlen(text) != length || error_clean_span(text) != length)
+		return error_set(error, -EBADMSG, "%s holds NUL, control or malformed bytes; such names are refused",
+				 what);
+	for (size_t i = 0; is_ascii && i < length; i++)
+		if ((unsigned char) text[i] >= 0x80)
+			return error_set(error, -EBADMSG,
+					 "%s holds bytes beyond ASCII, which RFC 5280 does not allow there", what);
+	*ret = STEAL(text);
+	return 0;
+}
+
+static int
+hex_copy(const unsigned char *data, size_t length, const char **ret, struct error *error)
+{
+	static const char digits[] = "0123456789abcdef";
+	char *text = malloc(length * 2 + 1);
+
+	if (!text)
+		return out_of_memory(error);
+	for (size_t i = 0; i < length; i++) {
+		text[i * 2] = digits[data[i] >> 4];
+		text[i * 2 + 1] = digits[data[i] & 15];
+	}
+	text[length * 2] = '\0';
+	*ret = text;
+	return 0;
+}
+
+/* r, datum: what GnuTLS said about a distinguished name. Takes the datum. */
+static int
+dn_copy(int r, gnutls_datum_t *datum, const char *what, const char **ret, struct error *error)
+{
+	CLEANUP_FREE char *text = NULL;
+	char *canonical = NULL;
+
+	if (r == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
+		r = text_copy("", 0, DN_LENGTH, false, what, &text, error); /* RFC 5280 allows none beside a SAN */
+	else if (r < 0)
+		return library_error(error, what, r);
+	else
+		r = text_copy(datum->data, datum->size, DN_LENGTH, false, what, &text, error);
+	gnutls_free(datum->data);
+	if (r < 0)
+		return r;
+	r = name_canonical_dn(text, &canonical);
+	if (r == -ENOMEM)
+		return out_of_memory(error);
+	if (r < 0)
+		return error_set(error, -EBADMSG, "%s cannot be written as RFC 4514 says", what);
+	*ret = canonical;
+	return 0;
+}
+
+static int
+names_read(gnutls_x509_crt_t certificate, struct identity *identity, struct error *error)
+{
+	gnutls_datum_t datum = {NULL, 0};
+	int r;
+
+	r = gnutls_x509_crt_get_dn3(certificate, &datum, 0);
+	r = dn_copy(r, &datum, "the certificate's subject", &identity->subject, error);
+	if (r < 0)
+		return r;
+	datum = (gnutls_datum_t){NULL, 0};
+	r = gnutls_x509_crt_get_issuer_dn3(certificate, &datum, 0);
+	return dn_copy(r, &datum, "the certificate's issuer", &identity->issuer, error);
+}
+
+static int
+digests_read(const gnutls_datum_t *der, gnutls_x509_crt_t certificate, struct identity *identity, struct error *error)
+{
+	unsigned char digest[DIGEST_LENGTH], serial[SERIAL_LENGTH];
+	size_t size = sizeof(serial);
+	int r;
+
+	r = gnutls_x509_crt_get_serial(certificate, serial, &size);
+	if (r < 0)
+		return library_error(error, "the certificate's serial number", r);
+	r = hex_copy(serial, size, &identity->serial, error);
+	if (r < 0)
+		return r;
+	size = sizeof(digest);
+	r = gnutls_x509_crt_get_key_id(certificate, GNUTLS_KEYID_USE_SHA256, digest, &size);
+	if (r < 0)
+		return library_error(error, "the certificate's public key", r);
+	r = hex_copy(digest, size, &identity->spki_sha256, error);
+	if (r < 0)
+		return r;
+	r = gnutls_hash_fast(GNUTLS_DIG_SHA256, der->data, der->size, digest);
+	if (r < 0)
+		return library_error(error, "the certificate's fingerprint", r);
+	return hex_copy(digest, sizeof(digest), &identity->certificate_sha256, error);
+}
+
+static int
+validity_read(gnutls_x509_crt_t certificate, struct identity *identity, struct error *error)
+{
+	identity->not_before = gnutls_x509_crt_get_activation_time(certificate);
+	identity->not_after = gnutls_x509_crt_get_expiration_time(certificate);
+	if (identity->not_before == (time_t) -1 || identity->not_after == (time_t) -1)
+		return error_set(error, -EBADMSG, "the certificate's validity cannot be read");
+	return 0;
+}
+
+/* Takes the text. Grows by one: most certificates have a name or two, and every connection keeps them. */
+static int
+san_add(struct counted *counted, enum identity_san kind, char *text, struct error *error)
+{
+	size_t count = counted->counts[kind];
+	char **names;
+
+	if (count == SAN_MAX) {
+		free(text);
+		return error_set(error, -EBADMSG, "the certificate has more than %d alternative names of one kind",
+				 SAN_MAX);
+	}
+	names = reallocarray(counted->names[kind], count + 2, sizeof(*names));
+	if (!names) {
+		free(text);
+		return out_of_memory(error);
+	}
+	names[count] = text;
+	names[count + 1] = NULL;
+	counted->names[kind] = names;
+	counted->counts[kind]++;
+	counted->identity.san[kind] = (const char *const *) names;
+	return 0;
+}
+
+static int
+san_text_read(struct counted *counted, enum identity_san kind, const gnutls_datum_t *name, struct error *error)
+{
+	char *text;
+	int r;
+
+	r = text_copy(name->data, name->size, NAME_LENGTH, true, "an alternative name of the certificate", &text,
+		      error);
+	if (r < 0)
+		return r;
+	if (kind == IDENTITY_SAN_EMAIL)
+		name_fold_email(text);
+	return san_add(counted, kind, text, error);
+}
+
+static int
+san_address_read(struct counted *counted, const gnutls_datum_t *name, struct error *error)
+{
+	int family = name->size == 4 ? AF_INET : AF_INET6;
+	char text[INET6_ADDRSTRLEN], *copy;
+
+	if (name->size != 4 && name->size != 16)
+		return error_set(error, -EBADMSG, "an address in the certificate has %u bytes; 4 or 16 are addresses",
+				 name->size);
+	if (!inet_ntop(family, name->data, text, sizeof(text)))
+		return error_set(error, -EBADMSG, "an address in the certificate cannot be written");
+	copy = strdup(text);
+	return copy ? san_add(counted, IDENTITY_SAN_IP, copy, error) : out_of_memory(error);
+}
+
+static int
+san_read_one(struct counted *counted, unsigned type, const gnutls_datum_t *name, struct error *error)
+{
+	switch (type) {
+	case GNUTLS_SAN_URI:
+		return san_text_read(counted, IDENTITY_SAN_URI, name, error);
+	case GNUTLS_SAN_DNSNAME:
+		return san_text_read(counted, IDENTITY_SAN_DNS, name, error);
+	case GNUTLS_SAN_RFC822NAME:
+		return san_text_read(counted, IDENTITY_SAN_EMAIL, name, error);
+	case GNUTLS_SAN_IPADDRESS:
+		return san_address_read(counted, name, error);
+	default:
+		return 0; /* directory and other names: no rule asks for them */
+	}
+}
+
+static int
+san_read_all(struct counted *counted, gnutls_subject_alt_names_t names, struct error *error)
+{
+	gnutls_datum_t name, other;
+	unsigned type;
+	int r = 0;
+
+	for (unsigned i = 0; r == 0; i++) {
+		r = gnutls_subject_alt_names_get(names, i, &type, &name, &other);
+		if (r == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
+			return 0;
+		if (r < 0)
+			return library_error(error, "an alternative name of the certificate", r);
+		r = san_read_one(counted, type, &name, error);
+	}
+	return r;
+}
+
+static int
+san_parse(struct counted *counted, const gnutls_datum_t *extension, struct error *error)
+{
+	gnutls_subject_alt_names_t names;
+	int r = gnutls_subject_alt_names_init(&names);
+
+	if (r < 0)
+		return library_error(error, "the certificate's alternative names", r);
+	/* Parsed once: the look-up by index in the certificate would parse the extension again for every name. */
+	r = gnutls_x509_ext_import_subject_alt_names(extension, names, 0);
+	if (r < 0)
+		r = library_error(error, "the certificate's alternative names", r);
+	else
+		r = san_read_all(counted, names, error);
+	gnutls_subject_alt_names_deinit(names);
+	return r;
+}
+
+static int
+san_read(struct counted *counted, gnutls_x509_crt_t certificate, struct error *error)
+{
+	gnutls_datum_t extension = {NULL, 0}, second = {NULL, 0};
+	unsigned critical;
+	int r;
+
+	r = gnutls_x509_crt_get_extension_by_oid2(certificate, san_extension, 0, &extension, &critical);
+	if (r == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
+		return 0;
+	if (r < 0)
+		return library_error(error, "the certificate's alternative names", r);
+	/* Whoever looked at the other one would see another peer. */
+	if (gnutls_x509_crt_get_extension_by_oid2(certificate, san_extension, 1, &second, &critical) >= 0)
+		r = error_set(error, -EBADMSG,
+			      "the certificate has two lists of alternative names; RFC 5280 allows one");
+	else
+		r = san_parse(counted, &extension, error);
+	gnutls_free(extension.data);
+	gnutls_free(second.data);
+	return r;
+}
+
+static int
+identity_fill(struct counted *counted, const gnutls_datum_t *der, gnutls_x509_crt_t certificate, struct error *error)
+{
+	int r;
+
+	r = gnutls_x509_crt_import(certificate, der, GNUTLS_X509_FMT_DER);
+	if (r < 0)
+		return library_error(error, "the certificate", r);
+	r = names_read(certificate, &counted->identity, error);
+	if (r == 0)
+		r = digests_read(der, certificate, &counted->identity, error);
+	if (r == 0)
+		r = validity_read(certificate, &counted->identity, error);
+	if (r == 0)
+		r = san_read(counted, certificate, error);
+	return r;
+}
+
+int
+identity_read(const void *der, size_t length, struct identity **ret, struct error *error)
+{
+	gnutls_datum_t datum = {(unsigned char *) der, (unsigned) length};
+	struct counted *counted;
+	gnutls_x509_crt_t certificate;
+	int r;
+
+	if (length > DER_LENGTH)
+		return error_set(error, -EBADMSG, "the certificate has %zu bytes; at most %d are accepted", length,
+				 DER_LENGTH);
+	counted = calloc(1, sizeof(*counted));
+	if (!counted)
+		return out_of_memory(error);
+	atomic_init(&counted->references, 1);
+	for (size_t kind = 0; kind < IDENTITY_SAN_COUNT; kind++)
+		counted->identity.san[kind] = no_names;
+	if (gnutls_x509_crt_init(&certificate) < 0) {
+		counted_free(counted);
+		return out_of_memory(error);
+	}
+	r = identity_fill(counted, &datum, certificate, error);
+	gnutls_x509_crt_deinit(certificate);
+	if (r < 0) {
+		counted_free(counted);
+		return r;
+	}
+	*ret = &counted->identity;
+	return 0;
+}

@@ -1,0 +1,540 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "schema.h"
+
+#include "schema-value.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+enum {
+	MISTAKES_MAX = 50, /* a file with more is another kind of file */
+	PATH_MAX_TEXT = 200,
+	MISTAKE_TEXT = 700,
+};
+
+struct mistake {
+	int line, column;
+	char *text;
+};
+
+struct schema_reader {
+	char *file, *folder;
+	void *context;
+	struct mistake mistakes[MISTAKES_MAX];
+	size_t count, dropped;
+	char more[MISTAKE_TEXT];  /* the last line when some were dropped */
+	char path[PATH_MAX_TEXT]; /* where the walk is: "plugins[0].memory" */
+	bool out_of_memory;
+};
+
+int
+schema_reader_new(const char *file, void *context, struct schema_reader **ret)
+{
+	CLEANUP(schema_reader_free) struct schema_reader *reader = calloc(1, sizeof(*reader));
+	const char *slash = strrchr(file, '/');
+
+	if (!reader)
+		return -ENOMEM;
+	reader->context = context;
+	reader->file = strdup(file);
+	if (slash)
+		reader->folder = strndup(file, slash == file ? 1 : (size_t) (slash - file));
+	else
+		reader->folder = strdup(".");
+	if (!reader->file || !reader->folder)
+		return -ENOMEM;
+	if (reader->folder[0] != '/') {
+		/* A relative name would change its meaning with the working directory. */
+		CLEANUP_FREE char *cwd = getcwd(NULL, 0), *folder = NULL;
+
+		if (!cwd)
+			return -errno;
+		if (strcmp(reader->folder, ".") == 0)
+			folder = STEAL(cwd);
+		else if (asprintf(&folder, "%s/%s", cwd, reader->folder) < 0)
+			return -ENOMEM;
+		free(reader->folder);
+		reader->folder = STEAL(folder);
+	}
+	*ret = STEAL(reader);
+	return 0;
+}
+
+void
+schema_reader_free(struct schema_reader **reader)
+{
+	if (!reader || !*reader)
+		return;
+	for (size_t i = 0; i < (*reader)->count; i++)
+		free((*reader)->mistakes[i].text);
+	free((*reader)->file);
+	free((*reader)->folder);
+	free(*reader);
+	*reader = NULL;
+}
+
+void *
+schema_reader_context(const struct schema_reader *reader)
+{
+	return reader->context;
+}
+
+/* Keeps the mistakes in the order of the file, whatever finds them. */
+static void
+mistake_insert(struct schema_reader *reader, const struct mistake *mistake)
+{
+	size_t i = reader->count++;
+
+	for (; i > 0; i--) {
+		const struct mistake *before = &reader->mistakes[i - 1];
+
+		if (before->line < mistake->line ||
+		    (before->line == mistake->line && before->column <= mistake->column))
+			break;
+		reader->mistakes[i] = *before;
+	}
+	reader->mistakes[i] = *mistake;
+}
+
+int
+schema_mistake(struct schema_reader *reader, const struct yaml_node *node, const char *fmt, ...)
+{
+	struct mistake mistake = {.line = node ? node->line : 0, .column = node ? node->column : 0};
+	char text[MISTAKE_TEXT], place[32] = "";
+	va_list args;
+	int n;
+
+	if (reader->count == MISTAKES_MAX) {
+		reader->dropped++;
+		(void) snprintf(reader->more, sizeof(reader->more), "%.500s: and %zu more; correct these first",
+				reader->file, reader->dropped);
+		error_clean(reader->more);
+		return -EINVAL;
+	}
+	va_start(args, fmt);
+	(void) vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	if (node)
+		(void) snprintf(place, sizeof(place), "%d:%d:", node->line, node->column);
+	n = asprintf(&mistake.text, "%s:%s %s", reader->file, place, text);
+	if (n < 0) {
+		reader->out_of_memory = true;
+		return -EINVAL;
+	}
+	error_clean(mistake.text);
+	mistake_insert(reader, &mistake);
+	return -EINVAL;
+}
+
+size_t
+schema_mistake_count(const struct schema_reader *reader)
+{
+	return reader->count + (reader->dropped > 0);
+}
+
+const char *
+schema_mistake_text(const struct schema_reader *reader, size_t index)
+{
+	if (index < reader->count)
+		return reader->mistakes[index].text;
+	return index == reader->count && reader->dropped > 0 ? reader->more : NULL;
+}
+
+/* Both go one step down and return the length to go back to. */
+static size_t
+path_push_key(struct schema_reader *reader, const char *key)
+{
+	size_t length = strlen(reader->path);
+
+	(void) snprintf(reader->path + length, sizeof(reader->path) - length, "%s%s", length ? "." : "", key);
+	return length;
+}
+
+static size_t
+path_push_index(struct schema_reader *reader, size_t index)
+{
+	size_t length = strlen(reader->path);
+
+	(void) snprintf(reader->path + length, sizeof(reader->path) - length, "[%zu]", index);
+	return length;
+}
+
+static void
+path_pop(struct schema_reader *reader, size_t length)
+{
+	reader->path[length] = '\0';
+}
+
+/* what: a predicate of the key the walk looks at ("is a list; ..."), or begins with the value in quotes. */
+static int
+row_mistake(struct schema_reader *reader, const struct schema_row *row, const struct yaml_node *node, const char *what)
+{
+	return schema_mistake(reader, node, "%s%s%s%s %s", reader->path, *reader->path ? "." : "", row->key,
+			      *what == '"' ? ":" : "", what);
+}
+
+static int
+value_mistake(struct schema_reader *reader, const struct schema_row *row, const struct yaml_node *node,
+	      const char *text, int code)
+{
+	char want[300], what[500];
+
+	schema_value_describe(row, want, sizeof(want));
+	(void) snprintf(what, sizeof(what),
+			code == -ERANGE ? "\"%.60s\" is out of range; write %s" : "\"%.60s\" is not %s", text, want);
+	return row_mistake(reader, row, node, what);
+}
+
+static int
+string_store(const char *text, char **ret)
+{
+	char *copy = strdup(text);
+
+	if (!copy)
+		return -ENOMEM;
+	free(*ret);
+	*ret = copy;
+	return 0;
+}
+
+static int
+path_store(const struct schema_reader *reader, const char *text, char **ret)
+{
+	char *path;
+
+	if (*text == '/' || *text == '\0')
+		return string_store(text, ret);
+	if (asprintf(&path, "%s/%s", strcmp(reader->folder, "/") == 0 ? "" : reader->folder, text) < 0)
+		return -ENOMEM;
+	free(*ret);
+	*ret = path;
+	return 0;
+}
+
+static int
+number_check(const struct schema_row *row, int64_t value)
+{
+	bool is_bound = row->min != 0 || row->max != 0;
+
+	return is_bound && (value < row->min || value > row->max) ? -ERANGE : 0;
+}
+
+static int
+length_read(struct schema_reader *reader, const struct schema_row *row, const struct yaml_node *node, const char *text)
+{
+	int64_t length = (int64_t) strlen(text);
+	char what[200];
+
+	if (number_check(row, length) == 0)
+		return 0;
+	if (length == 0)
+		return row_mistake(reader, row, node, "is empty; write a value or leave the key out");
+	(void) snprintf(what, sizeof(what), "has %lld bytes; write %lld to %lld", (long long) length,
+			(long long) row->min, (long long) row->max);
+	return row_mistake(reader, row, node, what);
+}
+
+static int
+choice_mistake(struct schema_reader *reader, const struct schema_row *row, const struct yaml_node *node,
+	       const char *text)
+{
+	CLEANUP_FREE char *words = strdup(row->choices);
+	const char *list[64] = {NULL}, *nearest;
+	char want[300], what[500];
+	size_t count = 0;
+
+	if (!words)
+		return -ENOMEM;
+	for (char *save = NULL, *p = strtok_r(words, "|", &save); p && count < ARRAY_LENGTH(list) - 1;
+	     p = strtok_r(NULL, "|", &save))
+		list[count++] = p;
+	nearest = schema_nearest(text, list);
+	schema_value_choices(row->choices, want, sizeof(want));
+	if (nearest)
+		(void) snprintf(what, sizeof(what), "\"%.60s\" is unknown; did you mean \"%s\"? (one of %s)", text,
+				nearest, want);
+	else
+		(void) snprintf(what, sizeof(what), "\"%.60s\" is unknown; write one of %s", text, want);
+	return row_mistake(reader, row, node, what);
+}
+
+/* One scalar, from the file or from the row's default; node is where a mistake is shown. */
+static int
+scalar_read(struct schema_reader *reader, const struct schema_row *row, const struct yaml_node *node, const char *text,
+	    void *field)
+{
+	int64_t number;
+	int r;
+
+	switch (row->type) {
+	case SCHEMA_BOOL:
+		r = schema_value_bool(text, field);
+		break;
+	case SCHEMA_INT:
+	case SCHEMA_SIZE:
+	case SCHEMA_DURATION:
+		r = row->type == SCHEMA_INT    ? schema_value_int(text, &number)
+		    : row->type == SCHEMA_SIZE ? schema_value_size(text, &number)
+					       : schema_value_duration(text, &number);
+		if (r == 0)
+			r = number_check(row, number);
+		if (r == 0)
+			memcpy(field, &number, sizeof(number)); /* int64_t or uint64_t, never negative there */
+		break;
+	case SCHEMA_MODE:
+		r = schema_value_mode(text, field);
+		break;
+	case SCHEMA_CHOICE:
+		r = schema_value_choice(text, row->choices);
+		if (r < 0)
+			return choice_mistake(reader, row, node, text);
+		*(int *) field = r;
+		return 0;
+	case SCHEMA_STRING:
+	case SCHEMA_PATH:
+		r = length_read(reader, row, node, text);
+		if (r < 0)
+			return r;
+		return row->type == SCHEMA_STRING ? string_store(text, field) : path_store(reader, text, field);
+	default:
+		r = -EINVAL;
+		break;
+	}
+	return r < 0 ? value_mistake(reader, row, node, text, r) : 0;
+}
+
+static void
+strings_clear(struct schema_strings *strings)
+{
+	for (size_t i = 0; i < strings->count; i++)
+		free(strings->items[i]);
+	free(strings->items);
+	*strings = (struct schema_strings){NULL, 0};
+}
+
+static int
+strings_add(struct schema_reader *reader, const struct schema_row *row, const struct yaml_node *node, const char *text,
+	    struct schema_strings *strings)
+{
+	int r = length_read(reader, row, node, text);
+
+	if (r < 0)
+		return r;
+	if (row->choices && schema_value_choice(text, row->choices) < 0)
+		return choice_mistake(reader, row, node, text);
+	strings->items[strings->count] = strdup(text);
+	if (!strings->items[strings->count])
+		return -ENOMEM;
+	strings->count++;
+	return 0;
+}
+
+static int
+strings_read(struct schema_reader *reader, const struct schema_row *row, const struct yaml_node *node,
+	     struct schema_strings *strings)
+{
+	size_t count = node->kind == YAML_SCALAR ? 1 : node->count;
+	int r = 0;
+
+	if (node->kind == YAML_MAP)
+		return row_mistake(reader, row, node, "is a mapping; write a word or a list of them");
+	strings_clear(strings);
+	strings->items = calloc(count + 1, sizeof(*strings->items));
+	if (!strings->items)
+		return -ENOMEM;
+	for (size_t i = 0; i < count && r != -ENOMEM; i++) {
+		const struct yaml_node *item = node->kind == YAML_SCALAR ? node : node->values[i];
+
+		if (item->kind != YAML_SCALAR)
+			r = row_mistake(reader, row, item, "holds a list or mapping; every item must be a word");
+		else
+			r = strings_add(reader, row, item, item->text, strings);
+	}
+	return r;
+}
+
+static int
+list_read(struct schema_reader *reader, const struct schema_row *row, const struct yaml_node *node, void *base)
+{
+	size_t key_end, item_end;
+	int r = 0;
+
+	if (node->kind != YAML_LIST)
+		return row_mistake(reader, row, node, "must be a list; begin each item with \"- \"");
+	key_end = path_push_key(reader, row->key);
+	for (size_t i = 0; i < node->count && r != -ENOMEM; i++) {
+		item_end = path_push_index(reader, i);
+		r = row->item(reader, base, node->values[i]);
+		path_pop(reader, item_end);
+	}
+	path_pop(reader, key_end);
+	return r;
+}
+
+/* A key without value, "~" or "null". */
+static bool
+is_null(const struct yaml_node *node)
+{
+	return node->kind == YAML_SCALAR && !node->quoted &&
+	       (*node->text == '\0' || strcmp(node->text, "~") == 0 || strcmp(node->text, "null") == 0);
+}
+
+static int
+value_read(struct schema_reader *reader, const struct schema_row *row, const struct yaml_node *node, void *base)
+{
+	void *field = (char *) base + row->offset;
+	char want[300], what[400];
+	size_t end;
+	int r;
+
+	if (is_null(node) && (row->type == SCHEMA_GROUP || row->type == SCHEMA_LIST || row->type == SCHEMA_ANY))
+		return 0; /* as if left out */
+	if (is_null(node)) {
+		schema_value_describe(row, want, sizeof(want));
+		(void) snprintf(what, sizeof(what), "has no value; write %s, or leave the key out", want);
+		return row_mistake(reader, row, node, what);
+	}
+	switch (row->type) {
+	case SCHEMA_STRINGS:
+		return strings_read(reader, row, node, field);
+	case SCHEMA_GROUP:
+		end = path_push_key(reader, row->key);
+		r = schema_read(reader, row->rows, node, field);
+		path_pop(reader, end);
+		return r;
+	case SCHEMA_LIST:
+		return list_read(reader, row, node, base);
+	case SCHEMA_ANY:
+		*(const struct yaml_node **) field = node;
+		return 0;
+	default:
+		if (node->kind == YAML_SCALAR)
+			return scalar_read(reader, row, node, node->text, field);
+		schema_value_describe(row, want, sizeof(want));
+		(void) snprintf(what, sizeof(what), "is a %s; write %s", node->kind == YAML_LIST ? "list" : "mapping",
+				want);
+		return row_mistake(reader, row, node, what);
+	}
+}
+
+/* A default is parsed like the file's text, so that the reference shows what is used. A table made at run time may hold
+ * a wrong one: that is a mistake like others, not a bug of ours. */
+static int
+default_read(struct schema_reader *reader, const struct schema_row *row, const struct yaml_node *map, void *base)
+{
+	struct schema_strings *strings = (void *) ((char *) base + row->offset);
+
+	if (row->type == SCHEMA_GROUP) {
+		for (const struct schema_row *sub = row->rows; sub->key; sub++) {
+			int r = default_read(reader, sub, map, (char *) base + row->offset);
+
+			if (r < 0)
+				return r;
+		}
+		return 0;
+	}
+	if (!row->fallback || row->type == SCHEMA_LIST || row->type == SCHEMA_ANY)
+		return 0;
+	if (row->type != SCHEMA_STRINGS)
+		return scalar_read(reader, row, map, row->fallback, (char *) base + row->offset);
+	strings_clear(strings);
+	strings->items = calloc(2, sizeof(*strings->items));
+	if (!strings->items)
+		return -ENOMEM;
+	return strings_add(reader, row, map, row->fallback, strings);
+}
+
+static const struct schema_row *
+row_find(const struct schema_row *rows, const char *key)
+{
+	for (; rows->key; rows++)
+		if (strcmp(rows->key, key) == 0)
+			return rows;
+	return NULL;
+}
+
+static int
+unknown_key(struct schema_reader *reader, const struct schema_row *rows, const struct yaml_node *key)
+{
+	const char *names[128] = {NULL}, *nearest, *where = *reader->path ? reader->path : "the file's top level";
+	char known[300] = "";
+	size_t count = 0, used = 0;
+
+	for (const struct schema_row *row = rows; row->key && count < ARRAY_LENGTH(names) - 1; row++)
+		names[count++] = row->key;
+	nearest = schema_nearest(key->text, names);
+	if (nearest)
+		return schema_mistake(reader, key, "unknown key \"%.60s\" in %s; did you mean \"%s\"?", key->text,
+				      where, nearest);
+	for (size_t i = 0; i < count && used < sizeof(known); i++)
+		used += (size_t) snprintf(known + used, sizeof(known) - used, "%s%s", i ? ", " : "", names[i]);
+	return schema_mistake(reader, key, "unknown key \"%.60s\" in %s; known are: %s", key->text, where,
+			      count ? known : "none");
+}
+
+static int
+required_check(struct schema_reader *reader, const struct schema_row *rows, const struct yaml_node *map)
+{
+	const char *where = *reader->path ? reader->path : "the file's top level";
+	char want[300];
+
+	for (; rows->key; rows++) {
+		if (!rows->required || yaml_get(map, rows->key))
+			continue;
+		schema_value_describe(rows, want, sizeof(want));
+		(void) schema_mistake(reader, map, "missing key \"%s\" in %s; add it: %s", rows->key, where, want);
+	}
+	return reader->out_of_memory ? -ENOMEM : 0;
+}
+
+int
+schema_read(struct schema_reader *reader, const struct schema_row *rows, const struct yaml_node *node, void *base)
+{
+	size_t before = reader->count + reader->dropped;
+	int r;
+
+	for (const struct schema_row *row = rows; row->key; row++) {
+		r = default_read(reader, row, node, base);
+		if (r == -ENOMEM)
+			return r;
+	}
+	if (node && node->kind != YAML_MAP)
+		return schema_mistake(reader, node, "%s must be a mapping; write \"key: value\" lines",
+				      *reader->path ? reader->path : "the file");
+	for (size_t i = 0; node && i < node->count; i++) {
+		const struct schema_row *row = row_find(rows, node->keys[i]->text);
+
+		if (!row)
+			(void) unknown_key(reader, rows, node->keys[i]);
+		else if (value_read(reader, row, node->values[i], base) == -ENOMEM)
+			return -ENOMEM;
+	}
+	if (required_check(reader, rows, node) < 0)
+		return -ENOMEM;
+	return reader->count + reader->dropped > before ? -EINVAL : 0;
+}
+
+void
+schema_release(const struct schema_row *rows, void *base)
+{
+	for (; rows->key; rows++) {
+		void *field = (char *) base + rows->offset;
+
+		switch (rows->type) {
+		case SCHEMA_STRING:
+		case SCHEMA_PATH:
+			free(*(char **) field);
+			*(char **) field = NULL;
+			break;
+		case SCHEMA_STRINGS:
+			strings_clear(field);
+			break;
+		case SCHEMA_GROUP:
+			schema_release(rows->rows, field);
+			break;
+		default:
+			break;
+		}
+	}
+}
