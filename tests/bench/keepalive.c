@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* keepalive.c - a mutual-TLS load of keep-alive connections: how many requests a second a server answers.
+ *
+ * usage: keepalive HOST PORT PATH CA CERTIFICATE KEY CONNECTIONS SECONDS
+ * Each connection is a thread that asks, reads the whole answer and asks again. Prints "REQUESTS FAILURES SECONDS".
+ */
+#include <errno.h>
+#include <gnutls/gnutls.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char *host, *port;
+static char ask[512];
+static gnutls_certificate_credentials_t credentials;
+static atomic_bool running = true;
+static atomic_ulong requests, failures;
+
+static int
+connection_open(gnutls_session_t *ret)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
+	gnutls_session_t session = NULL;
+
+	if (getaddrinfo(host, port, &hints, &found) != 0)
+		return -EHOSTUNREACH;
+	int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+	int r = fd < 0 || connect(fd, found->ai_addr, found->ai_addrlen) < 0 ? -errno : 0;
+	freeaddrinfo(found);
+	if (r == 0) {
+		(void) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+		gnutls_init(&session, GNUTLS_CLIENT);
+		gnutls_set_default_priority(session);
+		gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, credentials);
+		gnutls_server_name_set(session, GNUTLS_NAME_DNS, "localhost", strlen("localhost"));
+		gnutls_transport_set_int(session, fd);
+		do
+			r = gnutls_handshake(session);
+		while (r < 0 && gnutls_error_is_fatal(r) == 0);
+	}
+	if (r < 0) {
+		if (session)
+			gnutls_deinit(session);
+		if (fd >= 0)
+			(void) close(fd);
+		return r;
+	}
+	*ret = session;
+	return 0;
+}
+
+static void
+connection_close(gnutls_session_t session)
+{
+	(void) close(gnutls_transport_get_int(session));
+	gnutls_deinit(session);
+}
+
+/* Reads one answer with Content-Length. */
+static int
+answer_read(gnutls_session_t session, char *buffer, size_t size)
+{
+	size_t have = 0, want = 0;
+
+	while (want == 0 || have < want) {
+		ssize_t n = gnutls_record_recv(session, buffer + have, size - 1 - have);
+		if (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED)
+			continue;
+		if (n <= 0)
+			return -EIO;
+		have += (size_t) n;
+		buffer[have] = '\0';
+		const char *end = strstr(buffer, "\r\n\r\n"), *length = strcasestr(buffer, "content-length:");
+		if (want == 0 && end && length)
+			want = (size_t) (end + 4 - buffer) + strtoul(length + strlen("content-length:"), NULL, 10);
+		if (want >= size)
+			return -EMSGSIZE;
+	}
+	return strncmp(buffer, "HTTP/1.1 200", 12) == 0 ? 0 : -EPROTO;
+}
+
+static void *
+connection_run(void *unused)
+{
+	gnutls_session_t session = NULL;
+	char buffer[16384];
+
+	(void) unused;
+	while (atomic_load(&running)) {
+		if (!session && connection_open(&session) < 0) {
+			session = NULL;
+			atomic_fetch_add(&failures, 1);
+			continue;
+		}
+		if (gnutls_record_send(session, ask, strlen(ask)) < 0 || answer_read(session, buffer, sizeof(buffer)) < 0) {
+			atomic_fetch_add(&failures, 1);
+			connection_close(session);
+			session = NULL;
+			continue;
+		}
+		atomic_fetch_add(&requests, 1);
+	}
+	if (session)
+		connection_close(session);
+	return NULL;
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc != 9) {
+		fprintf(stderr, "usage: %s HOST PORT PATH CA CERTIFICATE KEY CONNECTIONS SECONDS\n", argv[0]);
+		return 2;
+	}
+	host = argv[1];
+	port = argv[2];
+	(void) snprintf(ask, sizeof(ask), "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", argv[3]);
+	gnutls_certificate_allocate_credentials(&credentials);
+	if (gnutls_certificate_set_x509_trust_file(credentials, argv[4], GNUTLS_X509_FMT_PEM) < 1 ||
+	    gnutls_certificate_set_x509_key_file(credentials, argv[5], argv[6], GNUTLS_X509_FMT_PEM) < 0) {
+		fprintf(stderr, "%s: the certificates cannot be read\n", argv[0]);
+		return 1;
+	}
+	int connections = atoi(argv[7]);
+	pthread_t *threads = calloc((size_t) (connections > 0 ? connections : 1), sizeof(*threads));
+	if (!threads)
+		return 1;
+	struct timespec begin, end;
+	struct timespec window = {.tv_sec = atoi(argv[8])};
+	for (int i = 0; i < connections; i++)
+		if (pthread_create(&threads[i], NULL, connection_run, NULL) != 0)
+			return 1;
+	/* The window opens when every connection has had an answer on average. */
+	while (atomic_load(&requests) + atomic_load(&failures) < (unsigned long) connections * 2)
+		(void) sched_yield();
+	unsigned long before = atomic_load(&requests);
+	(void) clock_gettime(CLOCK_MONOTONIC, &begin);
+	(void) nanosleep(&window, NULL);
+	unsigned long after = atomic_load(&requests);
+	(void) clock_gettime(CLOCK_MONOTONIC, &end);
+	atomic_store(&running, false);
+	for (int i = 0; i < connections; i++)
+		(void) pthread_join(threads[i], NULL);
+	printf("%lu %lu %.3f\n", after - before, atomic_load(&failures),
+	       (double) (end.tv_sec - begin.tv_sec) + (double) (end.tv_nsec - begin.tv_nsec) / 1e9);
+	free(threads);
+	gnutls_certificate_free_credentials(credentials);
+	return 0;
+}
