@@ -169,7 +169,6 @@ alloc_large(struct heap *heap, size_t size, size_t align, unsigned flags, uintpt
 	void *block = (void *) (heap->base + ((uintptr_t) (taken - 1) << RUN_SHIFT));
 	if (flags & ALLOC_ZERO && !span->zeroed)
 		memset(block, 0, size);
-	span->state = SPAN_LARGE;
 	__atomic_store_n(&span->bytes, bytes, __ATOMIC_RELAXED);
 	side_store(&span->word, 0);
 	span_open(span, CLASS_LARGE, 0, 0, 1, &span->word);

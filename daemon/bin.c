@@ -3,6 +3,7 @@
 
 #include "cleanup.h"
 #include "heap-internal.h"
+#include "layer.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -12,6 +13,7 @@
 
 enum {
 	BIN_FIRST_ROOM = 4,
+	BIN_ROUNDS = MTLSD_HEAP_LAYER ? PTHREAD_DESTRUCTOR_ITERATIONS : PTHREAD_DESTRUCTOR_ITERATIONS - 1,
 };
 
 /* What a thread without bins looks into: no generation in it is ever current. */
@@ -25,11 +27,11 @@ _Thread_local struct bin_thread bin_self __attribute__((tls_model("local-exec"),
 };
 
 /* Other libraries' destructors, the plugin's among them, run in the same rounds and may still allocate: only the last
- * round is the end. */
+ * round is the end. Sanitizers, with which the layer is off, end a thread in the last round themselves, before us. */
 static void
 bin_on_thread_end(void *unused UNUSED)
 {
-	if (++bin_self.rounds < PTHREAD_DESTRUCTOR_ITERATIONS) {
+	if (++bin_self.rounds < BIN_ROUNDS) {
 		bin_thread_arm();
 		return;
 	}
@@ -122,7 +124,7 @@ bin_set_of(struct heap *heap)
 		set->idle = false;
 	else if ((set = bin_set_new(heap)) != NULL) {
 		set->next = heap->sets;
-		heap->sets = set;
+		__atomic_store_n(&heap->sets, set, __ATOMIC_RELEASE); /* read without the lock */
 	}
 	pthread_mutex_unlock(&heap->sets_lock);
 	if (set == NULL)

@@ -67,7 +67,6 @@ central_open(struct heap *heap, unsigned class)
 		return false;
 	}
 	struct span *span = &heap->spans[taken - 1];
-	span->state = SPAN_SMALL;
 	span->used = span->fresh = span->free_head = 0;
 	span_open(span, (uint8_t) class, row->size, row->magic, row->blocks, side);
 	central_link(heap, central, taken - 1);

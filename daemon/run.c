@@ -35,9 +35,9 @@ run_link(struct run_pool *pool, uint32_t granule, uint32_t granules)
 	struct span *first = &pool->spans[granule], *last = &pool->spans[granule + granules - 1];
 	unsigned list = run_list_of(granules);
 
-	last->state = SPAN_FREE;
+	last->edge = true;
 	last->granules = granules;
-	first->state = SPAN_FREE;
+	first->edge = true;
 	first->granules = granules;
 	first->previous = 0;
 	first->next = pool->list[list];
@@ -61,8 +61,8 @@ run_unlink(struct run_pool *pool, uint32_t granule)
 		pool->list[list] = first->next;
 	if (pool->list[list] == 0)
 		pool->bitmap[list / 64] &= ~(1ULL << list % 64);
-	pool->spans[granule + first->granules - 1].state = SPAN_NONE;
-	first->state = SPAN_NONE;
+	pool->spans[granule + first->granules - 1].edge = false;
+	first->edge = false;
 	first->next = first->previous = 0;
 }
 
@@ -70,13 +70,13 @@ run_unlink(struct run_pool *pool, uint32_t granule)
 static void
 run_insert(struct run_pool *pool, uint32_t granule, uint32_t granules)
 {
-	if (granule > 0 && pool->spans[granule - 1].state == SPAN_FREE) {
+	if (granule > 0 && pool->spans[granule - 1].edge) {
 		uint32_t before = pool->spans[granule - 1].granules;
 		run_unlink(pool, granule - before);
 		granule -= before;
 		granules += before;
 	}
-	if (granule + granules < pool->top && pool->spans[granule + granules].state == SPAN_FREE) {
+	if (granule + granules < pool->top && pool->spans[granule + granules].edge) {
 		uint32_t behind = pool->spans[granule + granules].granules;
 		run_unlink(pool, granule + granules);
 		granules += behind;
@@ -202,8 +202,8 @@ run_release(struct run_pool *pool, uint32_t granule, uint32_t granules)
 		pool->spans[i].freed_at = pool->clock;
 		pool->retained_pages += pool->spans[i].dirty;
 	}
-	pool->spans[granule + granules - 1].state = SPAN_NONE;
-	pool->spans[granule].state = SPAN_NONE;
+	pool->spans[granule + granules - 1].edge = false;
+	pool->spans[granule].edge = false;
 	run_insert(pool, granule, granules);
 }
 
@@ -224,7 +224,7 @@ run_extend(struct run_pool *pool, uint32_t granule, uint32_t granules, uint32_t 
 	uint32_t behind = granule + granules, more = wanted - granules;
 	if (behind == pool->top)
 		(void) run_grow(pool, more);
-	if (behind < pool->top && pool->spans[behind].state == SPAN_FREE && pool->spans[behind].granules >= more) {
+	if (behind < pool->top && pool->spans[behind].edge && pool->spans[behind].granules >= more) {
 		uint32_t length = pool->spans[behind].granules;
 		run_unlink(pool, behind);
 		if (length > more)
@@ -266,7 +266,7 @@ run_drop_tail(struct run_pool *pool, uint32_t granule, uint32_t granules, uint64
 	if (keep < granules) {
 		pool->spans[granule].granules = keep;
 		for (uint32_t i = granule + keep; i < granule + granules; i++)
-			pool->spans[i].state = SPAN_NONE;
+			pool->spans[i].edge = false;
 		run_release(pool, granule + keep, granules - keep);
 	}
 	pthread_mutex_unlock(&pool->lock);

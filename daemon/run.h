@@ -21,20 +21,13 @@ enum {
 	RUN_LISTS = 128,
 };
 
-enum span_state {
-	SPAN_NONE = 0, /* never used, or not the first granule of its run */
-	SPAN_FREE,     /* first or last granule of a free run */
-	SPAN_SMALL,    /* blocks of one size class */
-	SPAN_LARGE,    /* one block */
-};
-
 /* One granule. The first half is what malloc and free read; the second belongs to a lock. A walk without locks reads
  * `sequence` (odd: in use), then the first half and the side words, then `sequence` again. */
 struct span {
 	uint64_t *side; /* one word a block; for a large block &word */
 	uint32_t magic, size;
 	uint8_t class;
-	uint8_t state;
+	bool edge; /* first or last granule of a free run (pool's lock) */
 	uint16_t blocks;
 	uint32_t sequence;
 	uint32_t granules;  /* the run's length; also in the last entry of a free run */
@@ -44,10 +37,8 @@ struct span {
 	uint8_t dirty;      /* pages of this granule the heap holds (pool's lock) */
 	bool zeroed;        /* the kernel's zeroes are still there (set by run_take in the first entry) */
 	uint32_t next, previous; /* 1 + granule: central's list of spans, or the pool's list of free runs */
-	union {
-		uint64_t bytes;    /* of a large block */
-		uint32_t freed_at; /* pool's clock, for a granule of a free run */
-	};
+	uint32_t freed_at; /* pool's clock when this granule became free (pool's lock) */
+	uint64_t bytes;    /* of a large block */
 	uint64_t word; /* side word of a large block */
 };
 
