@@ -161,17 +161,33 @@ plugin_switch(struct plugin *plugin, struct instance *instance)
 	return before;
 }
 
+static void
+count_visits(struct plugin *plugin, const struct instance *instance, size_t *ret_requests, size_t *ret_readers)
+{
+	for (size_t i = 0; i < STATS_STRIPES; i++) {
+		pthread_mutex_lock(&plugin->stripes[i].lock);
+		for (const struct plugin_visit *visit = plugin->stripes[i].visits; visit != NULL; visit = visit->next) {
+			if (instance == NULL || visit->instance == instance)
+				++*(visit->reader ? ret_readers : ret_requests);
+		}
+		pthread_mutex_unlock(&plugin->stripes[i].lock);
+	}
+}
+
 size_t
 plugin_visits(struct plugin *plugin, const struct instance *instance)
 {
-	size_t count = 0;
-	for (size_t i = 0; i < STATS_STRIPES; i++) {
-		pthread_mutex_lock(&plugin->stripes[i].lock);
-		for (const struct plugin_visit *visit = plugin->stripes[i].visits; visit != NULL; visit = visit->next)
-			count += instance == NULL || visit->instance == instance;
-		pthread_mutex_unlock(&plugin->stripes[i].lock);
-	}
-	return count;
+	size_t requests = 0, readers = 0;
+	count_visits(plugin, instance, &requests, &readers);
+	return requests + readers;
+}
+
+size_t
+plugin_requests(struct plugin *plugin, const struct instance *instance)
+{
+	size_t requests = 0, readers = 0;
+	count_visits(plugin, instance, &requests, &readers);
+	return requests;
 }
 
 static struct timespec
@@ -215,12 +231,12 @@ plugin_cancel(struct plugin *plugin, const struct instance *instance, mtlsd_reas
 		size_t count = 0;
 		pthread_mutex_lock(&plugin->stripes[i].lock);
 		for (struct plugin_visit *visit = plugin->stripes[i].visits; visit != NULL; visit = visit->next)
-			count += visit->instance == instance;
+			count += visit->instance == instance && !visit->reader;
 		struct plugin_visit **held = calloc(count + 1, sizeof(*held));
 		size_t n = 0;
 		for (struct plugin_visit *visit = plugin->stripes[i].visits; held != NULL && visit != NULL;
 		     visit = visit->next) {
-			if (visit->instance != instance)
+			if (visit->instance != instance || visit->reader)
 				continue;
 			visit->hold(visit);
 			held[n++] = visit;

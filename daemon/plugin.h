@@ -39,6 +39,7 @@ struct plugin_visit {
 	struct plugin *plugin;
 	struct instance *instance;
 	unsigned stripe;
+	bool reader; /* an operator looks at the instance: it waits for him like for a request, but is none */
 	/* Ends the visit soon: called by plugin_cancel with no lock held, maybe while the visit is ending by itself;
 	 * hold/release keep the object alive around it. */
 	void (*hold)(struct plugin_visit *visit);
@@ -64,9 +65,10 @@ void plugin_peek(struct plugin *plugin, void (*look)(struct instance *, void *ct
 
 /* Makes instance (may be NULL) the one new visits enter; returns the one before. */
 struct instance *plugin_switch(struct plugin *plugin, struct instance *instance);
-/* Visits in an instance (NULL: in any). */
+/* Visits in an instance (NULL: in any); requests alone, without readers. */
 size_t plugin_visits(struct plugin *plugin, const struct instance *instance);
+size_t plugin_requests(struct plugin *plugin, const struct instance *instance);
 /* Waits until no visit is in the instance; false after timeout microseconds. */
 bool plugin_drain(struct plugin *plugin, const struct instance *instance, uint64_t timeout);
-/* Cancels every visit in the instance; returns how many. */
+/* Cancels every request in the instance; returns how many. */
 size_t plugin_cancel(struct plugin *plugin, const struct instance *instance, mtlsd_reason reason);

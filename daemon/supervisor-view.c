@@ -22,6 +22,15 @@ supervisor_count(const struct supervisor *supervisor)
 }
 
 static void
+add_escape(const struct scope_escape *escape, void *ctx)
+{
+	struct supervisor_plugin *view = ctx;
+
+	view->escaped_bytes += escape->bytes;
+	view->escaped_blocks += escape->blocks;
+}
+
+static void
 look_instance(struct instance *instance, void *ctx)
 {
 	struct supervisor_plugin *view = ctx;
@@ -38,6 +47,7 @@ look_instance(struct instance *instance, void *ctx)
 	snprintf(view->version, sizeof(view->version), "%s", descriptor->version != NULL ? descriptor->version : "");
 	snprintf(view->summary, sizeof(view->summary), "%s", descriptor->summary != NULL ? descriptor->summary : "");
 	heap_usage(scope_space_own(instance_space(instance)), &view->own);
+	scope_escapes(instance_space(instance), add_escape, view);
 }
 
 static void
@@ -55,7 +65,7 @@ view_unit(struct unit *unit, struct supervisor_plugin *ret)
 	view.state = unit->state;
 	plugin_peek(unit->plugin, look_instance, &view);
 	heap_usage(plugin_foreign(unit->plugin), &view.foreign);
-	view.inflight = plugin_visits(unit->plugin, NULL);
+	view.inflight = plugin_requests(unit->plugin, NULL);
 	view.requests = stats_sum(stats, PLUGIN_REQUESTS);
 	for (size_t i = 0; i < ARRAY_LENGTH(view.status); i++)
 		view.status[i] = stats_sum(stats, PLUGIN_STATUS_0 + i);
@@ -64,8 +74,6 @@ view_unit(struct unit *unit, struct supervisor_plugin *ret)
 	view.deadline_missed = stats_sum(stats, PLUGIN_DEADLINE);
 	view.failed = stats_sum(stats, PLUGIN_FAILED);
 	view.cancelled = stats_sum(stats, PLUGIN_CANCELLED);
-	view.escaped_bytes = stats_sum(stats, PLUGIN_ESCAPED_BYTES);
-	view.escaped_blocks = stats_sum(stats, PLUGIN_ESCAPED_BLOCKS);
 	view.faults = view.own.faults + view.foreign.faults;
 	view.restarts_operator = unit->restarts[RESTART_OPERATOR];
 	view.restarts_reload = unit->restarts[RESTART_RELOAD];
@@ -116,33 +124,27 @@ supervisor_find(struct supervisor *supervisor, const char *name, struct supervis
 
 /* --- what the plugin says ---------------------------------------------------------------------------------------- */
 
-static void
-look_serving(struct instance *current, void *ctx)
-{
-	*(struct instance **) ctx = current;
-}
-
-/* The serving instance with the unit's change taken, so that it stays until unlock. */
+/* Enters the serving instance as a reader: it stays until plugin_leave, also while a restart drains it. So looking at a
+ * plugin is never refused because somebody changes it. */
 static int
-take_serving(struct supervisor *supervisor, const char *name, struct unit **ret_unit, struct instance **ret,
-	     struct error *error)
+enter_serving(struct supervisor *supervisor, const char *name, struct unit **ret, struct plugin_visit *visit,
+	      struct error *error)
 {
-	struct unit *unit;
-	struct instance *instance = NULL;
+	struct unit *unit = supervisor_unit(supervisor, name);
+	int r = 0;
 
-	int r = supervisor_take(supervisor, name, &unit, error);
-	if (r < 0)
-		return r;
-	plugin_peek(unit->plugin, look_serving, &instance);
-	if (instance == NULL) {
+	if (unit == NULL)
+		return error_set(error, -ENOENT, "no plugin is called %s; see: mtlsctl list", name);
+	*visit = (struct plugin_visit){.reader = true};
+	if (!plugin_enter(unit->plugin, visit)) {
+		pthread_mutex_lock(&supervisor->lock);
 		r = error_set(error, -ENOLINK, "plugin %s has no instance (it is %s)%s%s", name,
 			      supervisor_state_name(unit->state), unit->last_error[0] != '\0' ? ": " : "",
 			      unit->last_error);
-		pthread_mutex_unlock(&unit->change);
+		pthread_mutex_unlock(&supervisor->lock);
 		return r;
 	}
-	*ret_unit = unit;
-	*ret = instance;
+	*ret = unit;
 	return 0;
 }
 
@@ -151,18 +153,19 @@ supervisor_words(struct supervisor *supervisor, const char *name, json_t **ret_c
 		 struct error *error)
 {
 	struct unit *unit;
-	struct instance *instance;
+	struct plugin_visit visit;
 
-	int r = take_serving(supervisor, name, &unit, &instance, error);
+	int r = enter_serving(supervisor, name, &unit, &visit, error);
 	if (r < 0)
 		return r;
+	struct instance *instance = visit.instance;
 	json_t *counters = json_object();
 	struct words words = {json_object()};
 	for (int i = 0; instance_counter_name(instance, i) != NULL; i++)
 		json_object_set_new(counters, instance_counter_name(instance, i),
 				    json_integer((json_int_t) instance_counter_value(instance, i)));
 	(void) instance_dump(instance, (mtlsd_dump *) &words);
-	pthread_mutex_unlock(&unit->change);
+	plugin_leave(&visit);
 	*ret_counters = counters;
 	*ret_dump = words.object;
 	return 0;
@@ -233,19 +236,19 @@ supervisor_dump(struct supervisor *supervisor, const char *name, uint32_t min_ag
 		struct error *error)
 {
 	struct unit *unit;
-	struct instance *instance;
+	struct plugin_visit visit;
 	CLEANUP(supervisor_dump_free) struct supervisor_dump *dump = calloc(1, sizeof(*dump));
 	if (dump == NULL)
 		return error_set(error, -ENOMEM, "out of memory");
 
-	int r = take_serving(supervisor, name, &unit, &instance, error);
+	int r = enter_serving(supervisor, name, &unit, &visit, error);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&supervisor->lock);
 	view_unit(unit, &dump->plugin);
 	pthread_mutex_unlock(&supervisor->lock);
-	r = dump_instance(unit, instance, min_age, dump);
-	pthread_mutex_unlock(&unit->change);
+	r = dump_instance(unit, visit.instance, min_age, dump);
+	plugin_leave(&visit);
 	if (r < 0)
 		return error_set(error, r, "cannot dump plugin %s: %s", name, strerror(-r));
 	*ret = STEAL(dump);

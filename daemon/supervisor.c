@@ -225,12 +225,12 @@ unit_retire(struct supervisor *supervisor, struct unit *unit, struct instance *i
 
 	if (instance == NULL)
 		return;
-	size_t before = plugin_visits(unit->plugin, instance);
+	size_t before = plugin_requests(unit->plugin, instance);
 	if (!plugin_drain(unit->plugin, instance, timeout)) {
 		report->cancelled = plugin_cancel(unit->plugin, instance, MTLSD_DRAIN);
 		if (!plugin_drain(unit->plugin, instance, CANCEL_GRACE))
 			error_set(&why, -EBUSY, "%zu of its requests are still held by the plugin",
-				  plugin_visits(unit->plugin, instance));
+				  plugin_requests(unit->plugin, instance));
 	}
 	report->drained = before > report->cancelled ? before - report->cancelled : 0;
 	heap_usage(scope_space_own(instance_space(instance)), &usage);

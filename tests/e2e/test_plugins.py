@@ -103,6 +103,31 @@ def test_bad_plugins_are_refused_with_a_sentence_and_the_daemon_serves_on(daemon
     assert client.connects == 1
 
 
+@pytest.mark.parametrize("file", ["badabi.so", "imports.so", "unique.so", "nosymbol.so"])
+def test_the_daemon_does_not_start_with_a_plugin_that_is_built_wrong(daemon, file):
+    d = daemon(plugins=[plugin("echo"), plugin("bad", file)], start=False)
+    d.start(wait=False)
+    code = d.expected_exit = d.wait_exit()
+    assert code != 0 and d.notify.count("READY") == 0
+    assert re.search(REFUSED[file], d.log_text()), d.log_text()
+
+
+@pytest.mark.parametrize("name, option", [("noinit", "fail_when"), ("sick", "sick_when")])
+def test_the_daemon_starts_without_a_plugin_that_will_not(daemon, tmp_path, name, option):
+    gate = Gate(tmp_path / "gate")
+    gate.open()
+    d = daemon(plugins=[plugin("echo"), plugin(name, config={option: gate})])
+    assert serves(d)
+    status, headers, _ = d.client().get(f"/{name}")
+    assert status == 503 and int(headers["Retry-After"]) >= 1
+    shown = d.ctl("show", name)["plugin"]
+    assert shown["state"] == "failed" and re.search(REFUSED[f"{name}.so"], shown["last_error"])
+    gate.shut()
+    d.ctl("restart", name)
+    assert d.client().get(f"/{name}")[0] == 200
+    assert d.ctl("show", name)["plugin"]["state"] == "ready"
+
+
 @pytest.mark.parametrize("content, sentence", [
     (None, r"(?i)no such file"),
     (b"", r"0 bytes"),
