@@ -2,7 +2,7 @@
 #include "arguments.h"
 
 #include "schema.h"
-#include "units.h"
+#include "schema-value.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -51,40 +51,31 @@ arguments_metavar(const json_t *argument)
 	return "VALUE";
 }
 
-static int
-arguments_read_integer(const char *text, json_int_t *ret)
-{
-	char *end;
-
-	errno = 0;
-	*ret = strtoll(text, &end, 10);
-	return errno == 0 && *text && *end == '\0' ? 0 : -EINVAL;
-}
-
 /* One value of a known argument. Ranges and choices are the daemon's to check: it knows them for certain. */
 static int
 arguments_read_value(const json_t *argument, const char *text, json_t **ret, struct error *error)
 {
 	const char *type = arguments_get(argument, "type"), *name = arguments_get(argument, "name");
-	uint64_t number = 0;
-	json_int_t integer = 0;
+	char option[ARGUMENTS_OPTION_MAX];
+	int64_t number = 0;
 	int r = 0;
 
 	if (strcmp(type, "int") == 0)
-		r = arguments_read_integer(text, &integer);
+		r = schema_value_int(text, &number);
 	else if (strcmp(type, "size") == 0)
-		r = units_parse_size(text, &number);
+		r = schema_value_size(text, &number);
 	else if (strcmp(type, "duration") == 0)
-		r = units_parse_duration(text, &number);
+		r = schema_value_duration(text, &number);
 	else
 		*ret = strcmp(type, "output") == 0 ? json_true() : json_string(text);
 	if (r < 0)
-		return error_set(error, -EINVAL, "%s: \"%.60s\" is not %s", name, text,
+		return error_set(error, -EINVAL, "%s: \"%.60s\" is not %s", arguments_option(name, option, sizeof(option)),
+				 text,
 				 strcmp(type, "int") == 0    ? "a whole number"
 				 : strcmp(type, "size") == 0 ? "a size such as 4096, 64KiB or 16MiB"
 							     : "a duration such as 250ms, 10s or 5min");
 	if (!*ret)
-		*ret = json_integer(strcmp(type, "int") == 0 ? integer : (json_int_t) number);
+		*ret = json_integer(number);
 	return *ret ? 0 : error_set(error, -EINVAL, "%s: the value is not UTF-8", name);
 }
 

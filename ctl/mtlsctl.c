@@ -6,7 +6,7 @@
 #include "local.h"
 #include "render.h"
 #include "schema.h"
-#include "units.h"
+#include "schema-value.h"
 #include "usage.h"
 
 #include <errno.h>
@@ -55,8 +55,8 @@ static const struct {
 struct mtlsctl {
 	const char *socket;
 	bool json, legend, help, version;
-	uint64_t timeout; /* microseconds; 0: none was given */
-	char **words;     /* what is not one of our own options: the command and its arguments */
+	int64_t timeout; /* microseconds; 0: none was given */
+	char **words;    /* what is not one of our own options: the command and its arguments */
 	size_t word_count;
 	json_t *local, *commands; /* descriptions; commands is NULL without a daemon */
 	struct client *client;
@@ -86,7 +86,7 @@ mtlsctl_take_option(struct mtlsctl *self, const char *name, const char *value, s
 		self->help = true;
 	else if (strcmp(name, "--version") == 0)
 		self->version = true;
-	else if (units_parse_duration(value, &self->timeout) < 0 || self->timeout == 0)
+	else if (schema_value_duration(value, &self->timeout) < 0 || self->timeout == 0)
 		return error_set(error, -EINVAL, "--timeout: \"%.60s\" is not a duration such as 500ms, 10s or 5min", value);
 	return 0;
 }
@@ -163,7 +163,7 @@ static int
 mtlsctl_reach(struct mtlsctl *self, struct error *error)
 {
 	CLEANUP(client_reply_clear) struct client_reply reply = {0};
-	uint64_t timeout = self->timeout ? self->timeout : MTLSCTL_QUICK;
+	uint64_t timeout = self->timeout ? (uint64_t) self->timeout : MTLSCTL_QUICK;
 	int r = client_connect(self->socket, timeout, &self->client);
 
 	if (r == 0)
@@ -210,8 +210,10 @@ mtlsctl_refuse_unknown(const struct mtlsctl *self, const char *name)
 		}
 	}
 	near = schema_nearest(name, names);
-	error_set(&error, -EINVAL, "unknown command \"%.60s\"%s%s%s; mtlsctl --help lists them", name,
-		  near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+	if (near)
+		error_set(&error, -EINVAL, "unknown command \"%.60s\"; did you mean \"%s\"?", name, near);
+	else
+		error_set(&error, -EINVAL, "unknown command \"%.60s\"; mtlsctl --help lists them", name);
 	return mtlsctl_complain(MTLSCTL_USAGE, error.text);
 }
 
@@ -313,7 +315,7 @@ mtlsctl_call(struct mtlsctl *self, const json_t *command, json_t *parameters, in
 		self->json = true;
 	snprintf(method, sizeof(method), "io.mtlsd.Control.%s", name ? name : "");
 	r = client_call(self->client, method, parameters, slow, output,
-			self->timeout ? self->timeout
+			self->timeout ? (uint64_t) self->timeout
 			: slow        ? 0
 				      : MTLSCTL_QUICK,
 			&reply);

@@ -123,7 +123,11 @@ usage_print_command(FILE *out, const json_t *command)
 	}
 	fputs(options ? " [OPTION]...\n\n" : "\n\n", out);
 	render_text(out, usage_get(command, "help"));
-	fputs(usage_is(command, "changes") ? "\n(a change: needs the right to, and is put on record)\n" : "\n", out);
+	if (strcmp(usage_get(command, "privilege"), "change") == 0)
+		fputs("\n(a change: needs the right to, and is put on record)", out);
+	if (strcmp(usage_get(command, "privilege"), "change-if-given") == 0)
+		fputs("\n(with an argument a change: needs the right to, and is put on record)", out);
+	fputc('\n', out);
 	json_array_foreach(arguments, i, argument) {
 		const char *choices = usage_get(argument, "choices");
 

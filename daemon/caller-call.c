@@ -66,15 +66,15 @@ caller_error_name(int code)
 }
 
 static void
-caller_refuse_change(struct caller *caller, const struct wire_call *call)
+caller_refuse_change(struct caller *caller, const struct wire_call *call, const struct command *command)
 {
 	char uid[24], pid[24];
 
 	snprintf(uid, sizeof(uid), "%" PRIuMAX, (uintmax_t) caller->peer.uid);
 	snprintf(pid, sizeof(pid), "%" PRIiMAX, (intmax_t) caller->peer.pid);
 	if (!caller->denied)
-		log_record(LOG_WARNING, LOG_FIELDS({"MTLSD_METHOD", call->method}, {"MTLSD_UID", uid}, {"MTLSD_PID", pid}),
-			   "a change was denied to uid %s, pid %s", uid, pid);
+		log_record(LOG_WARNING, LOG_FIELDS({"MTLSD_COMMAND", command->name}, {"MTLSD_UID", uid}, {"MTLSD_PID", pid}),
+			   "%s was denied to uid %s, pid %s", command->name, uid, pid);
 	caller->denied = true;
 	caller_send_error(caller, call, caller_error_name(-EPERM), NULL, NULL,
 			  caller->read_only ? "this socket is for reading; use the daemon's main control socket"
@@ -116,7 +116,7 @@ caller_command(struct caller *caller, const struct wire_call *call, const struct
 	if (r == 0 && command_changes(command, arguments) &&
 	    (caller->read_only || !peer_may_change(&caller->peer, caller->service->rules))) {
 		json_decref(arguments);
-		caller_refuse_change(caller, call);
+		caller_refuse_change(caller, call, command);
 		return;
 	}
 	if (r == 0)

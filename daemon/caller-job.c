@@ -48,6 +48,8 @@ caller_job_summary(const struct caller_job *job, char *buffer, size_t size)
 	json_object_foreach(job->reply, key, value) {
 		if (used >= size)
 			break;
+		if (strcmp(key, "plugin") == 0)
+			continue; /* the command's line says it already */
 		if (json_is_integer(value))
 			used += (size_t) snprintf(buffer + used, size - used, "%s%s=%" JSON_INTEGER_FORMAT, used ? " " : "",
 						  key, json_integer_value(value));
@@ -57,13 +59,19 @@ caller_job_summary(const struct caller_job *job, char *buffer, size_t size)
 	}
 }
 
+static bool
+caller_job_is_change(const struct caller_job *job)
+{
+	return job->call.changes && !command_flag(&job->call, "dry_run");
+}
+
 /* Every change, done or failed, is on record with who wanted it. */
 static void
 caller_job_log(const struct caller_job *job)
 {
 	char what[96], summary[sizeof(job->error.text)], uid[24], pid[24], id[24];
 
-	if (!job->call.changes || command_flag(&job->call, "dry_run"))
+	if (!caller_job_is_change(job))
 		return;
 	caller_job_name(job, what, sizeof(what));
 	caller_job_summary(job, summary, sizeof(summary));
@@ -121,8 +129,11 @@ caller_job_done(void *argument)
 
 	if (!job->call.changes)
 		job->service->reading_jobs--;
-	caller_job_summary(job, summary, sizeof(summary));
-	job_set_result(job->service->context.jobs, job->id, job->result, summary);
+	/* Of readings and rehearsals the list keeps nothing: they would push changes out of it. */
+	if (caller_job_is_change(job)) {
+		caller_job_summary(job, summary, sizeof(summary));
+		job_set_result(job->service->context.jobs, job->id, job->result, summary);
+	}
 	caller_job_end(job);
 	if (!caller)
 		return;

@@ -11,7 +11,9 @@
 
 enum {
 	CALLER_TURN_MAX = 16,               /* calls answered before others get their turn */
-	CALLER_DEADLINE = 30 * 1000 * 1000, /* microseconds */
+	/* Microseconds. Whoever asks has a reader ready; whoever writes may be a person at a keyboard. */
+	CALLER_READ_DEADLINE = 30 * 1000 * 1000,
+	CALLER_WRITE_DEADLINE = 10 * 1000 * 1000,
 };
 
 static void
@@ -42,9 +44,9 @@ caller_wait(struct caller *caller, bool again)
 		caller->stalled_since = now;
 	caller->stalled_at = pending;
 	if (pending > 0)
-		deadline = caller->stalled_since + CALLER_DEADLINE;
+		deadline = caller->stalled_since + CALLER_WRITE_DEADLINE;
 	else if (caller->incomplete_since)
-		deadline = caller->incomplete_since + CALLER_DEADLINE;
+		deadline = caller->incomplete_since + CALLER_READ_DEADLINE;
 	caller_set_deadline(caller, deadline);
 	(void) sd_event_source_set_enabled(caller->again, again ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
 	(void) sd_event_source_set_io_events(caller->io, pending > 0                                ? EPOLLOUT
@@ -119,9 +121,8 @@ caller_expired(sd_event_source *source UNUSED, uint64_t usec UNUSED, void *userd
 {
 	struct caller *caller = userdata;
 
-	log_info("a control connection of pid %" PRIiMAX " was dropped: it stood still for %d s with %s",
-		 (intmax_t) caller->peer.pid, CALLER_DEADLINE / 1000000,
-		 wire_pending(caller->wire) > 0 ? "a reply to read" : "half a message sent");
+	log_info("a control connection of pid %" PRIiMAX " was dropped: %s", (intmax_t) caller->peer.pid,
+		 wire_pending(caller->wire) > 0 ? "it does not read its replies" : "half a message came and no more");
 	caller_free(&caller);
 	return 0;
 }

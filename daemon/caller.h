@@ -3,7 +3,8 @@
 /* caller.h - one connected client of the control socket: reads its calls, runs commands, queues their replies.
  *
  * Calls of one connection are answered in order, one at a time: while a job runs for it, or a reply waits to be read,
- * nothing more is read from it. A message that stays incomplete, or a reply that is not read, for 30 s ends it.
+ * nothing more is read from it. A message that stays incomplete for 30 s, or a reply that
+ * nobody reads for 10 s, ends it.
  *
  * Threads: main thread. Owns: the socket, its buffers, the credentials. A job outlives the caller that began it.
  */

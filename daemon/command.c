@@ -36,6 +36,12 @@ static const char *const command_block_names[] = {
 	[COMMAND_LINES] = "lines",
 };
 
+static const char *const command_privilege_names[] = {
+	[COMMAND_READ] = "read",
+	[COMMAND_CHANGE] = "change",
+	[COMMAND_CHANGE_IF_GIVEN] = "change-if-given",
+};
+
 const struct command_argument *
 command_argument(const struct command *command, size_t i)
 {
@@ -87,8 +93,8 @@ command_describe(const struct command *command)
 		json_array_append_new(arguments, command_describe_argument(argument));
 	for (const struct command_block *b = command->blocks; b && b->key; b++)
 		json_array_append_new(blocks, command_describe_block(b));
-	return json_pack("{s:s*, s:s*, s:s, s:b, s:b, s:o, s:o}", "name", command->name, "method", command->method, "help",
-			 command->help, "changes", command->privilege != COMMAND_READ, "slow", command->slow,
+	return json_pack("{s:s*, s:s*, s:s, s:s, s:b, s:o, s:o}", "name", command->name, "method", command->method, "help",
+			 command->help, "privilege", command_privilege_names[command->privilege], "slow", command->slow,
 			 "arguments", arguments, "blocks", blocks);
 }
 

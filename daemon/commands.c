@@ -250,6 +250,7 @@ static const struct command_column dump_header_columns[] = {
 	{"foreign", "foreign_bytes", "size"},
 	{"escaped", "escaped_bytes", "size"},
 	{"request clock", "epoch", "count"},
+	{"written", "written.bytes", "size"},
 	{0},
 };
 static const struct command_column dump_site_columns[] = {
@@ -271,11 +272,7 @@ static const struct command_column dump_other_columns[] = {
 static const struct command_column dump_age_columns[] = {
 	{"AGE", "age", "text"},
 	{"BYTES", "bytes", "size"},
-	{"", "bytes", "bar"},
-	{0},
-};
-static const struct command_column written_columns[] = {
-	{"written", "bytes", "size"},
+	{"SHARE", "bytes", "bar"},
 	{0},
 };
 static const struct command_block dump_blocks[] = {
@@ -288,7 +285,6 @@ static const struct command_block dump_blocks[] = {
 	{.key = "others", .kind = COMMAND_FIELDS, .title = "not shown (--top 0 shows all)", .columns = dump_other_columns},
 	{.key = "ages", .kind = COMMAND_TABLE, .title = "age of live bytes, in requests", .columns = dump_age_columns},
 	{.key = "words", .kind = COMMAND_MAP, .title = "the plugin says"},
-	{.key = "written", .kind = COMMAND_FIELDS, .columns = written_columns},
 	{0},
 };
 

@@ -22,6 +22,7 @@ struct job {
 	void (*work)(void *arg);
 	void (*done)(void *arg);
 	void *arg;
+	bool has_result;
 };
 
 struct job_queue {
@@ -74,7 +75,8 @@ job_finish(struct job *job)
 	for (size_t i = 0; i < JOB_RUNNING_MAX; i++)
 		if (queue->running[i] == job)
 			queue->running[i] = NULL;
-	job_remember(queue, &job->info);
+	if (job->has_result)
+		job_remember(queue, &job->info);
 	free(job);
 }
 
@@ -179,6 +181,7 @@ job_set_result(struct job_queue *queue, uint64_t id, int result, const char *tex
 
 		if (!job || job->info.id != id)
 			continue;
+		job->has_result = true;
 		job->info.result = result;
 		snprintf(job->info.text, sizeof(job->info.text), "%s", text);
 	}

@@ -24,7 +24,7 @@ int job_queue_new(sd_event *event, struct job_queue **ret);
 /* Starts a thread at once (at most 16; -EAGAIN beyond). */
 int job_start(struct job_queue *queue, const char *what, void (*work)(void *arg), void (*done)(void *arg), void *arg,
 	      uint64_t *ret_id);
-/* From done: keeps the outcome for job_list. The last 32 jobs that ended are remembered. */
+/* From done: keeps the outcome for job_list. The last 32 jobs with an outcome are remembered, others are forgotten. */
 void job_set_result(struct job_queue *queue, uint64_t id, int result, const char *text);
 /* Running jobs and remembered ones, oldest first; returns how many there are, fills at most size. */
 size_t job_list(const struct job_queue *queue, struct job_info *ret, size_t size);

@@ -1,0 +1,373 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "fake-server.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+struct server {
+	struct fake_server fake;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+};
+
+/* The supervisor is the server: its functions get no other pointer. */
+static struct server *
+fake_of(struct supervisor *supervisor)
+{
+	return (struct server *) supervisor;
+}
+
+struct fake_server *
+fake_server(struct server *server)
+{
+	return &server->fake;
+}
+
+/* Stands still while the test holds it. Returns the failure that was ordered. */
+static int
+fake_change(struct supervisor *supervisor, int *counter, struct error *error)
+{
+	struct server *server = fake_of(supervisor);
+	int failure;
+
+	pthread_mutex_lock(&server->lock);
+	server->fake.inside = true;
+	pthread_cond_broadcast(&server->changed);
+	while (server->fake.hold)
+		pthread_cond_wait(&server->changed, &server->lock);
+	server->fake.inside = false;
+	(*counter)++;
+	failure = server->fake.failure;
+	pthread_mutex_unlock(&server->lock);
+	return failure ? error_set(error, failure, "ordered to fail") : 0;
+}
+
+void
+fake_server_release(struct server *server)
+{
+	pthread_mutex_lock(&server->lock);
+	server->fake.hold = false;
+	pthread_cond_broadcast(&server->changed);
+	pthread_mutex_unlock(&server->lock);
+}
+
+void
+fake_server_wait_inside(struct server *server)
+{
+	pthread_mutex_lock(&server->lock);
+	while (!server->fake.inside)
+		pthread_cond_wait(&server->changed, &server->lock);
+	pthread_mutex_unlock(&server->lock);
+}
+
+static struct config_plugin fake_handler = {.name = (char *) "leak"};
+static const struct config_plugin *fake_filters[] = {&fake_handler};
+
+struct server *
+fake_server_new(void)
+{
+	static char *methods[] = {(char *) "GET", (char *) "HEAD"};
+	static struct config_rule rules[] = {{.any = true},
+					     {.dns = (char *) "*.example.org", .subject = (char *) "CN=*"}};
+	static struct config_route routes[] = {{.name = (char *) "first",
+						.prefix = (char *) "/leak",
+						.methods = {methods, 2},
+						.allow = rules,
+						.allow_count = 2,
+						.filters = fake_filters,
+						.filter_count = 1,
+						.handler = &fake_handler}};
+	static struct config config = {
+		.file = (char *) "/etc/mtlsd/mtlsd.yaml", .generation = 4, .routes = routes, .route_count = 1};
+	struct server *server = calloc(1, sizeof(*server));
+
+	if (!server)
+		abort();
+	server->fake.config = &config;
+	server->fake.sites = 2;
+	pthread_mutex_init(&server->lock, NULL);
+	pthread_cond_init(&server->changed, NULL);
+	return server;
+}
+
+void
+fake_server_delete(struct server **server)
+{
+	pthread_cond_destroy(&(*server)->changed);
+	pthread_mutex_destroy(&(*server)->lock);
+	free(*server);
+	*server = NULL;
+}
+
+/* --- server.h, config.h ------------------------------------------------------------------------------------------------ */
+
+struct supervisor *
+server_supervisor(struct server *server)
+{
+	return (struct supervisor *) server;
+}
+
+struct endpoint *
+server_endpoint(struct server *server)
+{
+	return (struct endpoint *) server;
+}
+
+struct config *
+server_config(struct server *server)
+{
+	return server->fake.config;
+}
+
+uint64_t
+server_started(const struct server *server)
+{
+	(void) server;
+	return 1000;
+}
+
+const char *
+server_state(const struct server *server)
+{
+	(void) server;
+	return "running";
+}
+
+int
+server_reload(struct server *server, char **ret_mistakes, struct error *error)
+{
+	int r = fake_change(server_supervisor(server), &server->fake.reloads, error);
+
+	if (r < 0 && ret_mistakes)
+		*ret_mistakes = strdup("mtlsd.yaml:1:1: first\nmtlsd.yaml:2:1: second\n");
+	return r;
+}
+
+void
+config_unref(struct config **config)
+{
+	*config = NULL;
+}
+
+int
+config_load(const char *path, struct config **ret, char **ret_mistakes)
+{
+	(void) ret;
+	*ret_mistakes = NULL;
+	if (asprintf(ret_mistakes, "%s:3:5: a mistake\n", path) < 0)
+		return -ENOMEM;
+	return -EINVAL;
+}
+
+int
+config_load_text(const char *name, const char *text, size_t length, struct config **ret, char **ret_mistakes)
+{
+	(void) ret;
+	(void) length;
+	if (strstr(text, "wrong") && asprintf(ret_mistakes, "%s:1:1: it is wrong\n", name) > 0)
+		return -EINVAL;
+	return 0;
+}
+
+int
+supervisor_check(const struct config *config, char **ret_mistakes)
+{
+	(void) config;
+	(void) ret_mistakes;
+	return 0;
+}
+
+/* --- endpoint.h -------------------------------------------------------------------------------------------------------- */
+
+void
+endpoint_stats(const struct endpoint *endpoint, struct endpoint_stats *ret)
+{
+	(void) endpoint;
+	*ret = (struct endpoint_stats) {.accepted = 11, .handshakes_full = 7, .requests = 5, .open_connections = 2};
+	ret->handshakes_refused[TLS_REVOKED] = 3;
+}
+
+size_t
+endpoint_listeners(const struct endpoint *endpoint, struct endpoint_listener *ret, size_t size)
+{
+	(void) endpoint;
+	if (size > 0)
+		ret[0] = (struct endpoint_listener) {"main", "default", "[::1]:40123"};
+	return 1;
+}
+
+const char *
+tls_refusal_name(enum tls_refusal refusal)
+{
+	static const char *const names[TLS_REFUSAL_COUNT] = {
+		"accepted", "no-certificate", "unknown-ca",  "expired",         "not-yet-valid",
+		"revoked",  "crl-stale",      "bad-purpose", "bad-certificate", "protocol",
+	};
+
+	return names[refusal];
+}
+
+/* --- supervisor.h ------------------------------------------------------------------------------------------------------ */
+
+static void
+fake_plugin(size_t index, struct supervisor_plugin *ret)
+{
+	*ret = (struct supervisor_plugin) {
+		.state = SUPERVISOR_READY,
+		.instance = 3,
+		.since = 2000,
+		.flags = 1,
+		.requests = 100,
+		.own = {.live_bytes = 4096, .live_objects = 12, .resident_bytes = 65536},
+		.hard_limit = 64 << 20,
+		.restarts_operator = 1,
+		.restarts_leak = 1,
+	};
+	strcpy(ret->name, index == 0 ? "leak" : "cache");
+	strcpy(ret->version, "1.0");
+	strcpy(ret->summary, index == 0 ? "keeps \033[31mwhat\xff it gets" : "remembers");
+	strcpy(ret->path, "/plugins/leak.so");
+}
+
+size_t
+supervisor_count(const struct supervisor *supervisor)
+{
+	(void) supervisor;
+	return 2;
+}
+
+int
+supervisor_get(struct supervisor *supervisor, size_t index, struct supervisor_plugin *ret)
+{
+	(void) supervisor;
+	if (index >= 2)
+		return -ENOENT;
+	fake_plugin(index, ret);
+	return 0;
+}
+
+int
+supervisor_find(struct supervisor *supervisor, const char *name, struct supervisor_plugin *ret)
+{
+	(void) supervisor;
+	if (strcmp(name, "leak") != 0 && strcmp(name, "cache") != 0)
+		return -ENOENT;
+	fake_plugin(strcmp(name, "cache") == 0, ret);
+	return 0;
+}
+
+const char *
+supervisor_state_name(enum supervisor_state state)
+{
+	static const char *const names[] = {"disabled", "starting", "ready", "draining", "failed"};
+
+	return names[state];
+}
+
+int
+supervisor_words(struct supervisor *supervisor, const char *name, json_t **ret_counters, json_t **ret_dump,
+		 struct error *error)
+{
+	(void) supervisor;
+	(void) name;
+	(void) error;
+	*ret_counters = json_pack("{s:i}", "hits", 9);
+	*ret_dump = json_pack("{s:i, s:s}", "entries", 5, "mode", "fast");
+	return 0;
+}
+
+int
+supervisor_dump(struct supervisor *supervisor, const char *name, uint32_t min_age, struct supervisor_dump **ret,
+		struct error *error)
+{
+	struct fake_server *fake = fake_server(fake_of(supervisor));
+	struct supervisor_dump *dump = calloc(1, sizeof(*dump));
+	int ignored = 0, r;
+
+	(void) min_age;
+	r = fake_change(supervisor, &ignored, error);
+	if (!dump || r < 0) {
+		free(dump);
+		return r < 0 ? r : -ENOMEM;
+	}
+	fake_plugin(strcmp(name, "cache") == 0, &dump->plugin);
+	dump->epoch = 100;
+	dump->count = fake->sites;
+	dump->sites = calloc(fake->sites + 1, sizeof(*dump->sites));
+	dump->age_bytes[0] = 16;
+	dump->age_bytes[3] = 160;
+	for (size_t i = 0; i < fake->sites; i++) {
+		struct supervisor_site *site = &dump->sites[i];
+
+		*site = (struct supervisor_site) {
+			.scope = "plugin", .bytes = 1000 - i, .objects = 10, .oldest = 90, .youngest = 1, .offset = 0x1234};
+		strcpy(site->module, "leak.so");
+		if (i == 0) {
+			strcpy(site->function, "leak_keep");
+			strcpy(site->file, "/src/plugins/leak.c");
+			site->line = 42;
+		}
+	}
+	*ret = dump;
+	return 0;
+}
+
+void
+supervisor_dump_free(struct supervisor_dump **dump)
+{
+	if (!*dump)
+		return;
+	free((*dump)->sites);
+	free(*dump);
+	*dump = NULL;
+}
+
+int
+supervisor_evict(struct supervisor *supervisor, const char *name, uint64_t target, int level,
+		 struct supervisor_eviction *ret, struct error *error)
+{
+	struct fake_server *fake = fake_server(fake_of(supervisor));
+	int r = fake_change(supervisor, &fake->evictions, error);
+
+	(void) name;
+	fake->evict_target = target;
+	fake->evict_level = level;
+	*ret = (struct supervisor_eviction) {
+		.claimed = 1000, .live_before = 4096, .live_after = 3000, .resident_before = 65536, .resident_after = 32768, .hook = true};
+	return r;
+}
+
+int
+supervisor_restart(struct supervisor *supervisor, const char *name, uint64_t if_instance, bool reread, uint64_t timeout,
+		   struct supervisor_restart *ret, struct error *error)
+{
+	struct fake_server *fake = fake_server(fake_of(supervisor));
+	int r;
+
+	(void) name;
+	(void) reread;
+	if (if_instance && if_instance != 3)
+		return error_set(error, -ESTALE, "instance 3 serves");
+	r = fake_change(supervisor, &fake->restarts, error);
+	fake->restart_if_instance = if_instance;
+	fake->restart_timeout = timeout;
+	*ret = (struct supervisor_restart) {.old_instance = 3, .new_instance = 4, .drained = 2, .freed_bytes = 4096};
+	return r;
+}
+
+int
+supervisor_enable(struct supervisor *supervisor, const char *name, struct error *error)
+{
+	(void) name;
+	return fake_change(supervisor, &fake_server(fake_of(supervisor))->enables, error);
+}
+
+int
+supervisor_disable(struct supervisor *supervisor, const char *name, struct supervisor_restart *ret, struct error *error)
+{
+	(void) name;
+	*ret = (struct supervisor_restart) {.old_instance = 3, .freed_bytes = 4096};
+	return fake_change(supervisor, &fake_server(fake_of(supervisor))->disables, error);
+}
