@@ -28,7 +28,8 @@ plugin_refuse_unknown(struct supervisor *supervisor, const char *name, struct er
 	size_t count = 0;
 	int r;
 
-	for (size_t i = 0; plugins && i < COMMAND_NAMES_MAX && supervisor_get(supervisor, i, &plugins[count]) == 0; i++) {
+	for (size_t i = 0; plugins && i < COMMAND_NAMES_MAX && supervisor_get(supervisor, i, &plugins[count]) == 0;
+	     i++) {
 		names[count] = plugins[count].name;
 		count++;
 	}
@@ -65,7 +66,8 @@ plugin_restarts(const struct supervisor_plugin *p)
 	return p->restarts_operator + p->restarts_reload + p->restarts_leak + p->restarts_crash;
 }
 
-/* --- list ------------------------------------------------------------------------------------------------------------ */
+/* --- list ------------------------------------------------------------------------------------------------------------
+ */
 
 static json_t *
 list_row(const struct supervisor_plugin *p)
@@ -73,9 +75,10 @@ list_row(const struct supervisor_plugin *p)
 	return json_pack("{s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name",
 			 command_text(p->name), "version", command_text(p->version), "state",
 			 supervisor_state_name(p->state), "instance", (json_int_t) p->instance, "requests",
-			 (json_int_t) p->requests, "inflight", (json_int_t) p->inflight, "queued", (json_int_t) p->queued,
-			 "live_bytes", (json_int_t) p->own.live_bytes, "foreign_bytes", (json_int_t) p->foreign.live_bytes,
-			 "resident_bytes", (json_int_t) (p->own.resident_bytes + p->foreign.resident_bytes), "soft_limit",
+			 (json_int_t) p->requests, "inflight", (json_int_t) p->inflight, "queued",
+			 (json_int_t) p->queued, "live_bytes", (json_int_t) p->own.live_bytes, "foreign_bytes",
+			 (json_int_t) p->foreign.live_bytes, "resident_bytes",
+			 (json_int_t) (p->own.resident_bytes + p->foreign.resident_bytes), "soft_limit",
 			 (json_int_t) p->soft_limit, "hard_limit", (json_int_t) p->hard_limit, "escaped_bytes",
 			 (json_int_t) p->escaped_bytes, "restarts", (json_int_t) plugin_restarts(p), "zombies",
 			 (json_int_t) p->zombies);
@@ -93,7 +96,8 @@ command_list(const struct command_call *call, json_t **ret, struct error *error)
 	return command_reply(json_pack("{s:o}", "plugins", plugins), ret, error);
 }
 
-/* --- show ------------------------------------------------------------------------------------------------------------ */
+/* --- show ------------------------------------------------------------------------------------------------------------
+ */
 
 static json_t *
 show_flags(uint32_t flags)
@@ -116,12 +120,13 @@ show_flags(uint32_t flags)
 static json_t *
 show_plugin(const struct supervisor_plugin *p)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:s, s:s, s:I, s:I, s:o, s:I, s:I, s:I, s:o*}", "name", command_text(p->name),
-			 "version", command_text(p->version), "summary", command_text(p->summary), "path",
-			 command_text(p->path), "sha256", p->sha256, "state", supervisor_state_name(p->state), "instance",
-			 (json_int_t) p->instance, "since", (json_int_t) p->since, "flags", show_flags(p->flags), "threads",
-			 (json_int_t) p->threads, "zombies", (json_int_t) p->zombies, "faults", (json_int_t) p->faults,
-			 "last_error", p->last_error[0] ? command_text(p->last_error) : NULL);
+	return json_pack("{s:o, s:o, s:o, s:o, s:s, s:s, s:I, s:I, s:o, s:I, s:I, s:I, s:o*}", "name",
+			 command_text(p->name), "version", command_text(p->version), "summary",
+			 command_text(p->summary), "path", command_text(p->path), "sha256", p->sha256, "state",
+			 supervisor_state_name(p->state), "instance", (json_int_t) p->instance, "since",
+			 (json_int_t) p->since, "flags", show_flags(p->flags), "threads", (json_int_t) p->threads,
+			 "zombies", (json_int_t) p->zombies, "faults", (json_int_t) p->faults, "last_error",
+			 p->last_error[0] ? command_text(p->last_error) : NULL);
 }
 
 static json_t *
@@ -134,8 +139,8 @@ show_requests(const struct supervisor_plugin *p)
 	return json_pack("{s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:I}", "total", (json_int_t) p->requests, "inflight",
 			 (json_int_t) p->inflight, "queued", (json_int_t) p->queued, "answers", answers, "refused_full",
 			 (json_int_t) p->refused_full, "refused_disabled", (json_int_t) p->refused_disabled,
-			 "deadline_missed", (json_int_t) p->deadline_missed, "failed", (json_int_t) p->failed, "cancelled",
-			 (json_int_t) p->cancelled);
+			 "deadline_missed", (json_int_t) p->deadline_missed, "failed", (json_int_t) p->failed,
+			 "cancelled", (json_int_t) p->cancelled);
 }
 
 static json_t *
@@ -146,8 +151,8 @@ show_heap(const struct heap_usage *u)
 			 (json_int_t) u->arena_bytes, "peak_bytes", (json_int_t) u->peak_bytes, "resident_bytes",
 			 (json_int_t) u->resident_bytes, "retained_bytes", (json_int_t) u->retained_bytes, "side_bytes",
 			 (json_int_t) u->side_bytes, "allocated_bytes", (json_int_t) u->allocated_bytes,
-			 "allocated_objects", (json_int_t) u->allocated_objects, "refused", (json_int_t) u->refused, "faults",
-			 (json_int_t) u->faults, "epoch", (json_int_t) u->epoch);
+			 "allocated_objects", (json_int_t) u->allocated_objects, "refused", (json_int_t) u->refused,
+			 "faults", (json_int_t) u->faults, "epoch", (json_int_t) u->epoch);
 }
 
 static json_t *
@@ -168,24 +173,24 @@ int
 command_show(const struct command_call *call, json_t **ret, struct error *error)
 {
 	struct supervisor_plugin p;
-	json_t *counters = NULL, *words = NULL;
+	json_t *counters = NULL;
 	int r = command_plugin(call, &p, error);
 
 	if (r < 0)
 		return r;
-	/* A plugin without an instance has neither; that is no reason to show nothing. */
-	(void) supervisor_words(plugin_supervisor(call), p.name, &counters, &words, NULL);
-	json_decref(words);
-	return command_reply(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "plugin", show_plugin(&p), "requests",
-				       show_requests(&p), "own", show_heap(&p.own), "foreign", show_heap(&p.foreign),
-				       "limits", show_limits(&p), "escaped",
+	/* A plugin without an instance has none; that is no reason to show nothing. */
+	(void) supervisor_words(plugin_supervisor(call), p.name, &counters, NULL, NULL);
+	return command_reply(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "plugin", show_plugin(&p),
+				       "requests", show_requests(&p), "own", show_heap(&p.own), "foreign",
+				       show_heap(&p.foreign), "limits", show_limits(&p), "escaped",
 				       json_pack("{s:I, s:I}", "bytes", (json_int_t) p.escaped_bytes, "blocks",
 						 (json_int_t) p.escaped_blocks),
 				       "restarts", show_restarts(&p), "counters", counters ? counters : json_object()),
 			     ret, error);
 }
 
-/* --- changes --------------------------------------------------------------------------------------------------------- */
+/* --- changes ---------------------------------------------------------------------------------------------------------
+ */
 
 static json_t *
 plugin_would(const struct supervisor_plugin *p, const char *sentence)
@@ -213,8 +218,9 @@ command_evict(const struct command_call *call, json_t **ret, struct error *error
 		if (strcmp(word, levels[i]) == 0)
 			level = (int) i + 1;
 	if (level == MTLSD_EVICT_REPLAY && !command_flag(call, "drop_replay_state"))
-		return error_set(error, -EINVAL, "level replay forgets nonces and tickets, so that old requests could be "
-						 "replayed; say --drop-replay-state if that is meant");
+		return error_set(error, -EINVAL,
+				 "level replay forgets nonces and tickets, so that old requests could be "
+				 "replayed; say --drop-replay-state if that is meant");
 	if (command_flag(call, "dry_run")) {
 		snprintf(sentence, sizeof(sentence),
 			 "ask the plugin to give back %s, level %s; its own heap holds %" PRIu64 " bytes now",
@@ -224,13 +230,13 @@ command_evict(const struct command_call *call, json_t **ret, struct error *error
 	r = supervisor_evict(plugin_supervisor(call), p.name, target ? target : UINT64_MAX, level, &result, &why);
 	if (r < 0)
 		return plugin_failure(r, &why, error);
-	return command_reply(
-		json_pack("{s:o, s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "plugin", command_text(p.name), "hook", result.hook,
-			  "claimed", (json_int_t) result.claimed, "measured",
-			  (json_int_t) result.live_before - (json_int_t) result.live_after, "live_before",
-			  (json_int_t) result.live_before, "live_after", (json_int_t) result.live_after, "resident_before",
-			  (json_int_t) result.resident_before, "resident_after", (json_int_t) result.resident_after),
-		ret, error);
+	return command_reply(json_pack("{s:o, s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "plugin", command_text(p.name),
+				       "hook", result.hook, "claimed", (json_int_t) result.claimed, "measured",
+				       (json_int_t) result.live_before - (json_int_t) result.live_after, "live_before",
+				       (json_int_t) result.live_before, "live_after", (json_int_t) result.live_after,
+				       "resident_before", (json_int_t) result.resident_before, "resident_after",
+				       (json_int_t) result.resident_after),
+			     ret, error);
 }
 
 static int
@@ -259,10 +265,11 @@ command_restart(const struct command_call *call, json_t **ret, struct error *err
 		return r;
 	if (command_flag(call, "dry_run")) {
 		if (expected && expected != p.instance)
-			return error_set(error, -ESTALE, "instance %" PRIu64 " serves, not %" PRIu64, p.instance, expected);
+			return error_set(error, -ESTALE, "instance %" PRIu64 " serves, not %" PRIu64, p.instance,
+					 expected);
 		snprintf(sentence, sizeof(sentence),
-			 "load %s into a fresh instance, switch to it, drain %" PRIu64
-			 " requests of instance %" PRIu64 ", destroy %" PRIu64 " bytes",
+			 "load %s into a fresh instance, switch to it, drain %" PRIu64 " requests of instance %" PRIu64
+			 ", destroy %" PRIu64 " bytes",
 			 command_flag(call, "kept_image") ? "the kept image" : "the file again", p.inflight, p.instance,
 			 p.own.live_bytes);
 		return command_reply(plugin_would(&p, sentence), ret, error);
@@ -285,7 +292,7 @@ command_enable(const struct command_call *call, json_t **ret, struct error *erro
 		return r;
 	if (command_flag(call, "dry_run"))
 		return command_reply(plugin_would(&p, p.state == SUPERVISOR_DISABLED ? "start an instance and serve"
-										      : "do nothing: it is enabled"),
+										     : "do nothing: it is enabled"),
 				     ret, error);
 	r = supervisor_enable(plugin_supervisor(call), p.name, &why);
 	if (r < 0)
@@ -311,9 +318,9 @@ command_disable(const struct command_call *call, json_t **ret, struct error *err
 	if (r < 0)
 		return r;
 	if (command_flag(call, "dry_run")) {
-		snprintf(sentence, sizeof(sentence), "answer 503 from now on, drain %" PRIu64 " requests, destroy %" PRIu64
-						     " bytes",
-			 p.inflight, p.own.live_bytes);
+		snprintf(sentence, sizeof(sentence),
+			 "answer 503 from now on, drain %" PRIu64 " requests, destroy %" PRIu64 " bytes", p.inflight,
+			 p.own.live_bytes);
 		return command_reply(plugin_would(&p, sentence), ret, error);
 	}
 	r = supervisor_disable(plugin_supervisor(call), p.name, &result, &why);

@@ -61,7 +61,8 @@ size_t supervisor_count(const struct supervisor *supervisor);
 int supervisor_get(struct supervisor *supervisor, size_t index, struct supervisor_plugin *ret);
 int supervisor_find(struct supervisor *supervisor, const char *name, struct supervisor_plugin *ret);
 
-/* The plugin's own words (its dump callback) and counters, as JSON objects. */
+/* The plugin's own words (its dump callback) and counters, as JSON objects. The callback may have to wait for the
+ * plugin's own work: ret_dump only from a job thread, else NULL. */
 int supervisor_words(struct supervisor *supervisor, const char *name, json_t **ret_counters, json_t **ret_dump,
 		     struct error *error);
 
