@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "arguments.h"
 
-#include "schema.h"
 #include "schema-value.h"
+#include "schema.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -36,8 +36,8 @@ arguments_metavar(const json_t *argument)
 	static const struct {
 		const char *type, *metavar;
 	} metavars[] = {
-		{"string", "WORD"}, {"int", "N"},           {"size", "SIZE"},
-		{"bool", ""},       {"duration", "DURATION"}, {"output", "FILE"},
+		{"string", "WORD"},       {"int", "N"},       {"size", "SIZE"}, {"bool", ""},
+		{"duration", "DURATION"}, {"output", "FILE"},
 	};
 	const char *own = arguments_get(argument, "metavar"), *type = arguments_get(argument, "type");
 
@@ -69,8 +69,8 @@ arguments_read_value(const json_t *argument, const char *text, json_t **ret, str
 	else
 		*ret = strcmp(type, "output") == 0 ? json_true() : json_string(text);
 	if (r < 0)
-		return error_set(error, -EINVAL, "%s: \"%.60s\" is not %s", arguments_option(name, option, sizeof(option)),
-				 text,
+		return error_set(error, -EINVAL, "%s: \"%.60s\" is not %s",
+				 arguments_option(name, option, sizeof(option)), text,
 				 strcmp(type, "int") == 0    ? "a whole number"
 				 : strcmp(type, "size") == 0 ? "a size such as 4096, 64KiB or 16MiB"
 							     : "a duration such as 250ms, 10s or 5min");
@@ -148,7 +148,8 @@ arguments_read_word(const json_t *arguments, char *const *words, size_t count, s
 	int r;
 
 	if (options && strncmp(word, "--", 2) == 0) {
-		argument = arguments_find_option(arguments, word, equals ? (size_t) (equals - word) : strlen(word), error);
+		argument =
+			arguments_find_option(arguments, word, equals ? (size_t) (equals - word) : strlen(word), error);
 		value = equals ? equals + 1 : NULL;
 	} else if (options && word[0] == '-' && word[1]) {
 		return error_set(error, -EINVAL, "unknown option %.60s; options have long names only", word);

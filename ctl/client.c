@@ -71,7 +71,7 @@ client_reply_clear(struct client_reply *reply)
 {
 	free(reply->error);
 	json_decref(reply->parameters);
-	*reply = (struct client_reply) {0};
+	*reply = (struct client_reply){0};
 }
 
 /* Waits for the socket. deadline 0: for ever. */
@@ -162,8 +162,8 @@ client_read_reply(const json_t *message, struct client_reply *ret)
 }
 
 int
-client_call(struct client *client, const char *method, json_t *parameters, bool more, int descriptor,
-	    uint64_t timeout, struct client_reply *ret)
+client_call(struct client *client, const char *method, json_t *parameters, bool more, int descriptor, uint64_t timeout,
+	    struct client_reply *ret)
 {
 	uint64_t deadline = timeout ? client_now() + timeout : 0;
 	int r = client_send(client, wire_request(method, parameters, more), descriptor, deadline);

@@ -5,8 +5,8 @@
 #include "client.h"
 #include "local.h"
 #include "render.h"
-#include "schema.h"
 #include "schema-value.h"
+#include "schema.h"
 #include "usage.h"
 
 #include <errno.h>
@@ -71,7 +71,7 @@ mtlsctl_complain(enum mtlsctl_exit code, const char *text)
 	return code;
 }
 
-/* --- our own options ------------------------------------------------------------------------------------------------- */
+/* --- our own options ------------------------------------------------------------------------------------- */
 
 static int
 mtlsctl_take_option(struct mtlsctl *self, const char *name, const char *value, struct error *error)
@@ -87,7 +87,8 @@ mtlsctl_take_option(struct mtlsctl *self, const char *name, const char *value, s
 	else if (strcmp(name, "--version") == 0)
 		self->version = true;
 	else if (schema_value_duration(value, &self->timeout) < 0 || self->timeout == 0)
-		return error_set(error, -EINVAL, "--timeout: \"%.60s\" is not a duration such as 500ms, 10s or 5min", value);
+		return error_set(error, -EINVAL, "--timeout: \"%.60s\" is not a duration such as 500ms, 10s or 5min",
+				 value);
 	return 0;
 }
 
@@ -136,7 +137,7 @@ mtlsctl_read_options(struct mtlsctl *self, int argc, char **argv, struct error *
 	return 0;
 }
 
-/* --- the daemon ------------------------------------------------------------------------------------------------------ */
+/* --- the daemon ------------------------------------------------------------------------------------------ */
 
 static void
 mtlsctl_explain(const struct mtlsctl *self, int code, struct error *error)
@@ -217,7 +218,7 @@ mtlsctl_refuse_unknown(const struct mtlsctl *self, const char *name)
 	return mtlsctl_complain(MTLSCTL_USAGE, error.text);
 }
 
-/* --- showing --------------------------------------------------------------------------------------------------------- */
+/* --- showing --------------------------------------------------------------------------------------------- */
 
 static void
 mtlsctl_print_json(FILE *out, const json_t *value)
@@ -281,7 +282,7 @@ mtlsctl_show(const struct mtlsctl *self, const json_t *command, const json_t *re
 	return json_is_false(json_object_get(reply, "valid")) ? MTLSCTL_FAILED : MTLSCTL_OK;
 }
 
-/* --- calling --------------------------------------------------------------------------------------------------------- */
+/* --- calling --------------------------------------------------------------------------------------------- */
 
 static enum mtlsctl_exit
 mtlsctl_give_up(const struct mtlsctl *self, int code, const struct client_reply *reply)

@@ -10,16 +10,17 @@
 
 enum { RENDER_COLUMNS_MAX = 32, RENDER_BAR = 24, RENDER_DEPTH_MAX = 8 };
 
-static const char bold[] = "\033[1m", red[] = "\033[31m", green[] = "\033[32m", yellow[] = "\033[33m", plain[] = "\033[0m";
+static const char bold[] = "\033[1m", red[] = "\033[31m", green[] = "\033[32m", yellow[] = "\033[33m",
+		  plain[] = "\033[0m";
 
 static const struct {
 	const char *state, *colour;
 } render_states[] = {
-	{"ready", green},   {"running", green},     {"done", green},       {"failed", red},
+	{"ready", green},     {"running", green},   {"done", green},      {"failed", red},
 	{"disabled", yellow}, {"draining", yellow}, {"starting", yellow}, {"reloading", yellow},
 };
 
-/* --- words ----------------------------------------------------------------------------------------------------------- */
+/* --- words ----------------------------------------------------------------------------------------------- */
 
 /* Length of one character that may be shown as it is, 0 for one that may not. JSON strings are valid UTF-8; C1 controls
  * (U+0080 to U+009F) move a terminal's cursor as well as escape does. */
@@ -67,7 +68,7 @@ render_text(FILE *out, const char *text)
 	fputs(copy, out);
 }
 
-/* --- values ---------------------------------------------------------------------------------------------------------- */
+/* --- values ---------------------------------------------------------------------------------------------- */
 
 static const json_t *
 render_get(const json_t *object, const char *path)
@@ -224,7 +225,7 @@ render_pad(FILE *out, size_t count)
 		fputc(' ', out);
 }
 
-/* --- blocks ---------------------------------------------------------------------------------------------------------- */
+/* --- blocks ---------------------------------------------------------------------------------------------- */
 
 struct render_column {
 	const char *title, *key, *format;
@@ -340,8 +341,8 @@ render_table(FILE *out, const json_t *block, const json_t *rows, const struct re
 	}
 	render_measure(rows, columns, count, style);
 	for (size_t c = 0; style->legend && c < count; c++)
-		render_table_cell(out, &columns[c], columns[c].title, strlen(columns[c].title), style->colour ? bold : NULL,
-				  c + 1 == count);
+		render_table_cell(out, &columns[c], columns[c].title, strlen(columns[c].title),
+				  style->colour ? bold : NULL, c + 1 == count);
 	json_array_foreach(rows, i, row) {
 		for (size_t c = 0; c < count; c++) {
 			const json_t *value = render_get(row, columns[c].key);
@@ -389,7 +390,8 @@ render_map_width(const json_t *object, size_t prefix, int depth)
 }
 
 static void
-render_map(FILE *out, const json_t *object, const char *prefix, size_t width, int depth, const struct render_style *style)
+render_map(FILE *out, const json_t *object, const char *prefix, size_t width, int depth,
+	   const struct render_style *style)
 {
 	const char *key;
 	json_t *value;

@@ -18,8 +18,9 @@ caller_send(struct caller *caller, json_t *message)
 	if (r >= 0)
 		return;
 	message = wire_error("io.mtlsd.Control.Failed",
-			     json_pack("{s:s}", "message", "the reply is too large; ask for less (--top) or write it to a "
-							   "file (--output)"));
+			     json_pack("{s:s}", "message",
+				       "the reply is too large; ask for less (--top) or write it to a "
+				       "file (--output)"));
 	if (!message || wire_queue(caller->wire, message) < 0)
 		caller->closing = true;
 	json_decref(message);
@@ -73,13 +74,15 @@ caller_refuse_change(struct caller *caller, const struct wire_call *call, const 
 	snprintf(uid, sizeof(uid), "%" PRIuMAX, (uintmax_t) caller->peer.uid);
 	snprintf(pid, sizeof(pid), "%" PRIiMAX, (intmax_t) caller->peer.pid);
 	if (!caller->denied)
-		log_record(LOG_WARNING, LOG_FIELDS({"MTLSD_COMMAND", command->name}, {"MTLSD_UID", uid}, {"MTLSD_PID", pid}),
+		log_record(LOG_WARNING,
+			   LOG_FIELDS({"MTLSD_COMMAND", command->name}, {"MTLSD_UID", uid}, {"MTLSD_PID", pid}),
 			   "%s was denied to uid %s, pid %s", command->name, uid, pid);
 	caller->denied = true;
 	caller_send_error(caller, call, caller_error_name(-EPERM), NULL, NULL,
-			  caller->read_only ? "this socket is for reading; use the daemon's main control socket"
-					    : "changes need root, the daemon's user, or membership in control.admin_users "
-					      "or control.admin_groups");
+			  caller->read_only
+				  ? "this socket is for reading; use the daemon's main control socket"
+				  : "changes need root, the daemon's user, or membership in control.admin_users "
+				    "or control.admin_groups");
 }
 
 /* The descriptor that came with a call which says so. */
@@ -122,7 +125,8 @@ caller_command(struct caller *caller, const struct wire_call *call, const struct
 	if (r == 0)
 		r = caller_take_output(caller, command, arguments, &output, &argument, &error);
 	if (r < 0) {
-		caller_send_error(caller, call, caller_error_name(r), argument ? "parameter" : NULL, argument, error.text);
+		caller_send_error(caller, call, caller_error_name(r), argument ? "parameter" : NULL, argument,
+				  error.text);
 		json_decref(arguments);
 		return;
 	}

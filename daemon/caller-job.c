@@ -51,8 +51,8 @@ caller_job_summary(const struct caller_job *job, char *buffer, size_t size)
 		if (strcmp(key, "plugin") == 0)
 			continue; /* the command's line says it already */
 		if (json_is_integer(value))
-			used += (size_t) snprintf(buffer + used, size - used, "%s%s=%" JSON_INTEGER_FORMAT, used ? " " : "",
-						  key, json_integer_value(value));
+			used += (size_t) snprintf(buffer + used, size - used, "%s%s=%" JSON_INTEGER_FORMAT,
+						  used ? " " : "", key, json_integer_value(value));
 		else if (json_is_string(value))
 			used += (size_t) snprintf(buffer + used, size - used, "%s%s=%s", used ? " " : "", key,
 						  json_string_value(value));
@@ -79,11 +79,12 @@ caller_job_log(const struct caller_job *job)
 	snprintf(pid, sizeof(pid), "%" PRIiMAX, (intmax_t) job->pid);
 	snprintf(id, sizeof(id), "%" PRIu64, job->id);
 	log_record(job->result < 0 ? LOG_WARNING : LOG_NOTICE,
-		   LOG_FIELDS({"MTLSD_COMMAND", job->call.command->name}, {"MTLSD_PLUGIN", command_string(&job->call, "plugin")},
-			      {"MTLSD_UID", uid}, {"MTLSD_PID", pid}, {"MTLSD_JOB", job->id ? id : NULL},
+		   LOG_FIELDS({"MTLSD_COMMAND", job->call.command->name},
+			      {"MTLSD_PLUGIN", command_string(&job->call, "plugin")}, {"MTLSD_UID", uid},
+			      {"MTLSD_PID", pid}, {"MTLSD_JOB", job->id ? id : NULL},
 			      {"MTLSD_RESULT", job->result < 0 ? caller_error_name(job->result) : "ok"}),
-		   "%s by uid %s, pid %s: %s%s%s", what, uid, pid, job->result < 0 ? "failed" : "done", *summary ? ": " : "",
-		   summary);
+		   "%s by uid %s, pid %s: %s%s%s", what, uid, pid, job->result < 0 ? "failed" : "done",
+		   *summary ? ": " : "", summary);
 }
 
 static json_t *
@@ -150,7 +151,8 @@ caller_job_start(struct caller *caller, struct caller_job *job, const struct wir
 	int r;
 
 	if (!job->call.changes && job->service->reading_jobs >= CALLER_READING_JOBS_MAX)
-		return error_set(&job->error, -EBUSY, "%d reading jobs run already; try again", CALLER_READING_JOBS_MAX);
+		return error_set(&job->error, -EBUSY, "%d reading jobs run already; try again",
+				 CALLER_READING_JOBS_MAX);
 	caller_job_name(job, what, sizeof(what));
 	if (!waits)
 		job->caller = NULL;
@@ -188,7 +190,7 @@ caller_run(struct caller *caller, const struct wire_call *call, const struct com
 	job->uid = caller->peer.uid;
 	job->pid = caller->peer.pid;
 	job->oneway = call->oneway;
-	job->call = (struct command_call) {
+	job->call = (struct command_call){
 		.command = command,
 		.context = &caller->service->context,
 		.arguments = arguments,

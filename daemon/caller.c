@@ -10,7 +10,7 @@
 #include <string.h>
 
 enum {
-	CALLER_TURN_MAX = 16,               /* calls answered before others get their turn */
+	CALLER_TURN_MAX = 16, /* calls answered before others get their turn */
 	/* Microseconds. Whoever asks has a reader ready; whoever writes may be a person at a keyboard. */
 	CALLER_READ_DEADLINE = 30 * 1000 * 1000,
 	CALLER_WRITE_DEADLINE = 10 * 1000 * 1000,
@@ -49,7 +49,7 @@ caller_wait(struct caller *caller, bool again)
 		deadline = caller->incomplete_since + CALLER_READ_DEADLINE;
 	caller_set_deadline(caller, deadline);
 	(void) sd_event_source_set_enabled(caller->again, again ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
-	(void) sd_event_source_set_io_events(caller->io, pending > 0                                ? EPOLLOUT
+	(void) sd_event_source_set_io_events(caller->io, pending > 0                             ? EPOLLOUT
 							 : caller->job || caller->ended || again ? 0
 												 : EPOLLIN);
 }
@@ -95,8 +95,8 @@ caller_io(sd_event_source *source UNUSED, int fd, uint32_t events, void *userdat
 		if (n == 0)
 			caller->ended = true;
 		if (n < 0 && n != -EAGAIN) {
-			log_debug("a control connection of pid %" PRIiMAX " was dropped: %s", (intmax_t) caller->peer.pid,
-				  strerror((int) -n));
+			log_debug("a control connection of pid %" PRIiMAX " was dropped: %s",
+				  (intmax_t) caller->peer.pid, strerror((int) -n));
 			caller_free(&caller);
 			return 0;
 		}
@@ -159,7 +159,7 @@ caller_new(struct caller_service *service, int fd, struct peer *peer, bool read_
 	caller->fd = fd;
 	caller->read_only = read_only;
 	caller->peer = *peer;
-	*peer = (struct peer) {0};
+	*peer = (struct peer){0};
 	caller->next = service->callers;
 	caller->link = &service->callers;
 	if (caller->next)

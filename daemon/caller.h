@@ -22,7 +22,7 @@ struct caller_service {
 	struct peer_rules *rules;
 	unsigned reading_jobs; /* jobs that change nothing: limited, so that readers cannot keep changes out */
 	struct caller *callers;
-	bool stopping; /* answers are sent, but no further call is begun */
+	bool stopping;                 /* answers are sent, but no further call is begun */
 	unsigned count, foreign_count; /* connections; those not of root or the daemon's own user */
 };
 

@@ -49,7 +49,8 @@ status_handshakes(const struct endpoint_stats *stats)
 		json_object_set_new(refused, tls_refusal_name(i), command_count(stats->handshakes_refused[i]));
 	}
 	return json_pack("{s:I, s:I, s:I, s:o}", "full", (json_int_t) stats->handshakes_full, "resumed",
-			 (json_int_t) stats->handshakes_resumed, "refused_total", (json_int_t) total, "refused", refused);
+			 (json_int_t) stats->handshakes_resumed, "refused_total", (json_int_t) total, "refused",
+			 refused);
 }
 
 static json_t *
@@ -141,7 +142,7 @@ command_status(const struct command_call *call, json_t **ret, struct error *erro
 		ret, error);
 }
 
-/* --- routes ------------------------------------------------------------------------------------------------------ */
+/* --- routes ---------------------------------------------------------------------------------------------- */
 
 static json_t *
 routes_strings(const struct schema_strings *strings)
@@ -204,7 +205,7 @@ command_routes(const struct command_call *call, json_t **ret, struct error *erro
 	return command_reply(json_pack("{s:o}", "routes", routes), ret, error);
 }
 
-/* --- configuration ------------------------------------------------------------------------------------------------ */
+/* --- configuration --------------------------------------------------------------------------------------- */
 
 static json_t *
 config_mistakes(const char *mistakes)
@@ -281,12 +282,12 @@ command_reload(const struct command_call *call, json_t **ret, struct error *erro
 				 why.code ? why.text : "the new one has mistakes");
 	}
 	after = server_config(server);
-	return command_reply(json_pack("{s:s, s:I}", "configuration", after->file, "generation",
-					(json_int_t) after->generation),
-			      ret, error);
+	return command_reply(
+		json_pack("{s:s, s:I}", "configuration", after->file, "generation", (json_int_t) after->generation),
+		ret, error);
 }
 
-/* --- log level, jobs, the table itself ------------------------------------------------------------------------------ */
+/* --- log level, jobs, the table itself ------------------------------------------------------------------- */
 
 int
 command_log_level(const struct command_call *call, json_t **ret, struct error *error)
@@ -298,7 +299,7 @@ command_log_level(const struct command_call *call, json_t **ret, struct error *e
 	if (word && log_level_parse(word, &level) == 0)
 		log_set_level(level);
 	return command_reply(json_pack("{s:s, s:s}", "level", log_level_name(level), "before", log_level_name(before)),
-			      ret, error);
+			     ret, error);
 }
 
 int
@@ -314,7 +315,7 @@ command_jobs(const struct command_call *call, json_t **ret, struct error *error)
 
 		json_array_append_new(array, json_pack("{s:I, s:o, s:s, s:I, s:I, s:o}", "id", (json_int_t) jobs[i].id,
 						       "command", command_text(jobs[i].what), "state",
-						       !jobs[i].ended      ? "running"
+						       !jobs[i].ended       ? "running"
 						       : jobs[i].result < 0 ? "failed"
 									    : "done",
 						       "started", (json_int_t) jobs[i].started, "seconds",

@@ -11,7 +11,7 @@
 #include <string.h>
 
 enum {
-	DUMP_TOP = 40,                   /* rows of a reply when nobody says how many */
+	DUMP_TOP = 40,                    /* rows of a reply when nobody says how many */
 	DUMP_PATIENCE = 30 * 1000 * 1000, /* microseconds for a reader that stands still */
 };
 
@@ -25,8 +25,8 @@ dump_site(const struct supervisor_site *site)
 		snprintf(place, sizeof(place), "%s:%d", slash ? slash + 1 : site->file, site->line);
 	else
 		snprintf(place, sizeof(place), "%s+0x%" PRIx64, site->module, site->offset);
-	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:o*, s:o*, s:I, s:o, s:I, s:o*, s:o}", "scope", site->scope, "bytes",
-			 (json_int_t) site->bytes, "objects", (json_int_t) site->objects, "oldest",
+	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:o*, s:o*, s:I, s:o, s:I, s:o*, s:o}", "scope", site->scope,
+			 "bytes", (json_int_t) site->bytes, "objects", (json_int_t) site->objects, "oldest",
 			 (json_int_t) site->oldest, "youngest", (json_int_t) site->youngest, "function",
 			 site->function[0] ? command_text(site->function) : NULL, "file",
 			 site->file[0] ? command_text(site->file) : NULL, "line", (json_int_t) site->line, "module",
@@ -50,8 +50,8 @@ dump_ages(const struct supervisor_dump *dump)
 			snprintf(age, sizeof(age), "%" PRIu64, from);
 		else
 			snprintf(age, sizeof(age), "%" PRIu64 "-%" PRIu64, from, to);
-		json_array_append_new(ages, json_pack("{s:s, s:I, s:I, s:I}", "age", age, "from", (json_int_t) from, "to",
-						      (json_int_t) to, "bytes", (json_int_t) dump->age_bytes[k]));
+		json_array_append_new(ages, json_pack("{s:s, s:I, s:I, s:I}", "age", age, "from", (json_int_t) from,
+						      "to", (json_int_t) to, "bytes", (json_int_t) dump->age_bytes[k]));
 	}
 	return ages;
 }
@@ -81,15 +81,16 @@ dump_reply(const struct supervisor_dump *dump, json_t *words, uint64_t top)
 
 	for (size_t i = 0; i < shown; i++)
 		json_array_append_new(sites, dump_site(&dump->sites[i]));
-	return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o*, s:o}", "plugin",
-			 command_text(p->name), "instance", (json_int_t) p->instance, "epoch", (json_int_t) dump->epoch,
-			 "live_bytes", (json_int_t) p->own.live_bytes, "live_objects", (json_int_t) p->own.live_objects,
-			 "arena_bytes", (json_int_t) p->own.arena_bytes, "peak_bytes", (json_int_t) p->own.peak_bytes,
-			 "resident_bytes", (json_int_t) p->own.resident_bytes, "retained_bytes",
-			 (json_int_t) p->own.retained_bytes, "foreign_bytes", (json_int_t) p->foreign.live_bytes,
-			 "escaped_bytes", (json_int_t) p->escaped_bytes, "soft_limit", (json_int_t) p->soft_limit,
-			 "hard_limit", (json_int_t) p->hard_limit, "sites", sites, "ages", dump_ages(dump), "others",
-			 dump_others(dump, shown), "words", words ? words : json_object());
+	return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o*, s:o}",
+			 "plugin", command_text(p->name), "instance", (json_int_t) p->instance, "epoch",
+			 (json_int_t) dump->epoch, "live_bytes", (json_int_t) p->own.live_bytes, "live_objects",
+			 (json_int_t) p->own.live_objects, "arena_bytes", (json_int_t) p->own.arena_bytes, "peak_bytes",
+			 (json_int_t) p->own.peak_bytes, "resident_bytes", (json_int_t) p->own.resident_bytes,
+			 "retained_bytes", (json_int_t) p->own.retained_bytes, "foreign_bytes",
+			 (json_int_t) p->foreign.live_bytes, "escaped_bytes", (json_int_t) p->escaped_bytes,
+			 "soft_limit", (json_int_t) p->soft_limit, "hard_limit", (json_int_t) p->hard_limit, "sites",
+			 sites, "ages", dump_ages(dump), "others", dump_others(dump, shown), "words",
+			 words ? words : json_object());
 }
 
 /* Replaces the dump by a note of what was written. */
@@ -112,8 +113,8 @@ dump_write(const struct command_call *call, json_t **reply, struct error *error)
 	if (r < 0)
 		return r;
 	note = json_pack("{s:O, s:O, s:{s:s, s:I}}", "plugin", json_object_get(*reply, "plugin"), "instance",
-			 json_object_get(*reply, "instance"), "written", "format", command_string(call, "format"), "bytes",
-			 (json_int_t) (length + 1));
+			 json_object_get(*reply, "instance"), "written", "format", command_string(call, "format"),
+			 "bytes", (json_int_t) (length + 1));
 	json_decref(*reply);
 	*reply = note;
 	return 0;

@@ -66,8 +66,7 @@ plugin_restarts(const struct supervisor_plugin *p)
 	return p->restarts_operator + p->restarts_reload + p->restarts_leak + p->restarts_crash;
 }
 
-/* --- list ------------------------------------------------------------------------------------------------------------
- */
+/* --- list ------------------------------------------------------------------------------------------------ */
 
 static json_t *
 list_row(const struct supervisor_plugin *p)
@@ -96,8 +95,7 @@ command_list(const struct command_call *call, json_t **ret, struct error *error)
 	return command_reply(json_pack("{s:o}", "plugins", plugins), ret, error);
 }
 
-/* --- show ------------------------------------------------------------------------------------------------------------
- */
+/* --- show ------------------------------------------------------------------------------------------------ */
 
 static json_t *
 show_flags(uint32_t flags)
@@ -189,8 +187,7 @@ command_show(const struct command_call *call, json_t **ret, struct error *error)
 			     ret, error);
 }
 
-/* --- changes ---------------------------------------------------------------------------------------------------------
- */
+/* --- changes --------------------------------------------------------------------------------------------- */
 
 static json_t *
 plugin_would(const struct supervisor_plugin *p, const char *sentence)

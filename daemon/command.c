@@ -25,7 +25,7 @@ static const struct command_argument command_no_block = {
 };
 
 static const char *const command_type_names[] = {
-	[COMMAND_STRING] = "string", [COMMAND_INT] = "int",       [COMMAND_SIZE] = "size",
+	[COMMAND_STRING] = "string",     [COMMAND_INT] = "int",   [COMMAND_SIZE] = "size",
 	[COMMAND_DURATION] = "duration", [COMMAND_BOOL] = "bool", [COMMAND_CHOICE] = "choice",
 	[COMMAND_OUTPUT] = "output",
 };
@@ -60,7 +60,7 @@ command_argument(const struct command *command, size_t i)
 	return NULL;
 }
 
-/* --- description ----------------------------------------------------------------------------------------------- */
+/* --- description ----------------------------------------------------------------------------------------- */
 
 static json_t *
 command_describe_argument(const struct command_argument *argument)
@@ -77,10 +77,10 @@ command_describe_block(const struct command_block *block)
 	json_t *columns = json_array();
 
 	for (const struct command_column *c = block->columns; c && c->title; c++)
-		json_array_append_new(columns,
-				      json_pack("{s:s, s:s, s:s}", "title", c->title, "key", c->key, "format", c->format));
-	return json_pack("{s:s, s:s, s:s*, s:s*, s:o}", "kind", command_block_names[block->kind], "key", block->key, "title",
-			 block->title, "empty", block->empty, "columns", columns);
+		json_array_append_new(
+			columns, json_pack("{s:s, s:s, s:s}", "title", c->title, "key", c->key, "format", c->format));
+	return json_pack("{s:s, s:s, s:s*, s:s*, s:o}", "kind", command_block_names[block->kind], "key", block->key,
+			 "title", block->title, "empty", block->empty, "columns", columns);
 }
 
 json_t *
@@ -93,12 +93,12 @@ command_describe(const struct command *command)
 		json_array_append_new(arguments, command_describe_argument(argument));
 	for (const struct command_block *b = command->blocks; b && b->key; b++)
 		json_array_append_new(blocks, command_describe_block(b));
-	return json_pack("{s:s*, s:s*, s:s, s:s, s:b, s:o, s:o}", "name", command->name, "method", command->method, "help",
-			 command->help, "privilege", command_privilege_names[command->privilege], "slow", command->slow,
-			 "arguments", arguments, "blocks", blocks);
+	return json_pack("{s:s*, s:s*, s:s, s:s, s:b, s:o, s:o}", "name", command->name, "method", command->method,
+			 "help", command->help, "privilege", command_privilege_names[command->privilege], "slow",
+			 command->slow, "arguments", arguments, "blocks", blocks);
 }
 
-/* --- arguments --------------------------------------------------------------------------------------------------- */
+/* --- arguments ------------------------------------------------------------------------------------------- */
 
 static bool
 command_is_choice(const char *choices, const char *word)
@@ -144,8 +144,8 @@ command_check_number(const struct command_argument *argument, const json_t *valu
 				 : argument->type == COMMAND_DURATION ? " of microseconds"
 								      : "");
 	if (json_integer_value(value) < min || json_integer_value(value) > max)
-		return error_set(error, -EINVAL, "\"%s\" must lie between %" PRIi64 " and %" PRIi64, argument->name, min,
-				 max);
+		return error_set(error, -EINVAL, "\"%s\" must lie between %" PRIi64 " and %" PRIi64, argument->name,
+				 min, max);
 	return 0;
 }
 
@@ -184,7 +184,8 @@ command_refuse_unknown(const struct command *command, const char *key, struct er
 	near = schema_nearest(key, names);
 	if (near)
 		return error_set(error, -EINVAL, "unknown argument \"%.40s\"; did you mean \"%s\"?", key, near);
-	return error_set(error, -EINVAL, names[0] ? "unknown argument \"%.40s\"" : "\"%.40s\": there are no arguments", key);
+	return error_set(error, -EINVAL, names[0] ? "unknown argument \"%.40s\"" : "\"%.40s\": there are no arguments",
+			 key);
 }
 
 int

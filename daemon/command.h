@@ -42,8 +42,8 @@ struct command_argument {
 };
 
 /* Formats are words, so that an older mtlsctl shows one it does not know as it comes:
- * text count size (bytes) limit (bytes, 0: none) duration (microseconds) seconds since (Unix time, shown as an age) time (Unix time)
- * bool state (coloured on a terminal) list (strings) bar (share of the column's greatest). */
+ * text count size (bytes) limit (bytes, 0: none) duration (microseconds) seconds since (Unix time, shown as an age)
+ * time (Unix time) bool state (coloured on a terminal) list (strings) bar (share of the column's greatest). */
 struct command_column {
 	const char *title, *key, *format; /* key: a path with dots; a row without title ends the list */
 };
@@ -58,10 +58,10 @@ enum command_block_kind {
 /* A part of a shown reply. A part whose key is absent from the reply is left out. */
 struct command_block {
 	enum command_block_kind kind;
-	const char *key;   /* path in the reply; "": the reply itself; NULL ends the list */
-	const char *title; /* NULL: none */
+	const char *key;                      /* path in the reply; "": the reply itself; NULL ends the list */
+	const char *title;                    /* NULL: none */
 	const struct command_column *columns; /* FIELDS, TABLE */
-	const char *empty; /* what to say instead of an empty table; NULL: nothing */
+	const char *empty;                    /* what to say instead of an empty table; NULL: nothing */
 };
 
 enum command_privilege {
@@ -93,9 +93,9 @@ struct command {
 	const struct command_argument *arguments; /* ends with a row without name; NULL: none */
 	const struct command_block *blocks;       /* ends with a row without key; NULL: nothing to show */
 	const char *reply;                        /* the reply's fields, as Varlink writes them */
-	/* 0 and the reply; or a negative errno and the sentence. -ENOENT means: no such plugin. -EINVAL, -EBUSY, -ESTALE,
-	 * -ETIMEDOUT, -EPERM have errors of their own on the wire, everything else is a plain failure. A failure may
-	 * leave an object in *ret: further parameters of the error. */
+	/* 0 and the reply; or a negative errno and the sentence. -ENOENT means: no such plugin. -EINVAL, -EBUSY,
+	 * -ESTALE, -ETIMEDOUT, -EPERM have errors of their own on the wire, everything else is a plain failure. A
+	 * failure may leave an object in *ret: further parameters of the error. */
 	int (*run)(const struct command_call *call, json_t **ret, struct error *error);
 };
 

@@ -5,7 +5,10 @@
 #include <errno.h>
 #include <string.h>
 
-/* --- arguments ----------------------------------------------------------------------------------------------------- */
+/* One row a line, or one member a line: not as clang-format would pack them. */
+/* clang-format off */
+
+/* --- arguments ------------------------------------------------------------------------------------------- */
 
 static const struct command_argument plugin_only[] = {
 	{.name = "plugin", .positional = true, .required = true, .max = 64, .help = "name of the plugin"},
@@ -84,7 +87,7 @@ static const struct command_argument check_config_arguments[] = {
 	{0},
 };
 
-/* --- how replies are shown -------------------------------------------------------------------------------------------- */
+/* --- how replies are shown ------------------------------------------------------------------------------- */
 
 static const struct command_column status_columns[] = {
 	{"version", "version", "text"},
@@ -282,7 +285,10 @@ static const struct command_block dump_blocks[] = {
 	 .title = "live blocks by call site, ages in requests",
 	 .columns = dump_site_columns,
 	 .empty = "no live block"},
-	{.key = "others", .kind = COMMAND_FIELDS, .title = "not shown (--top 0 shows all)", .columns = dump_other_columns},
+	{.key = "others",
+	 .kind = COMMAND_FIELDS,
+	 .title = "not shown (--top 0 shows all)",
+	 .columns = dump_other_columns},
 	{.key = "ages", .kind = COMMAND_TABLE, .title = "age of live bytes, in requests", .columns = dump_age_columns},
 	{.key = "words", .kind = COMMAND_MAP, .title = "the plugin says"},
 	{0},
@@ -365,7 +371,7 @@ static const struct command_block jobs_blocks[] = {
 	{0},
 };
 
-/* --- the table ---------------------------------------------------------------------------------------------------------- */
+/* --- the table ------------------------------------------------------------------------------------------- */
 
 const struct command command_table[] = {
 	{
@@ -374,7 +380,8 @@ const struct command command_table[] = {
 		.help = "the daemon as a whole: state, listeners, connections, memory",
 		.blocks = status_blocks,
 		.reply = "version: string, state: string, pid: int, started: int, uptime: int, configuration: string,"
-			 " generation: int, log_level: string, listeners: [](name: string, address: string, tls: ?string),"
+			 " generation: int, log_level: string,"
+			 " listeners: [](name: string, address: string, tls: ?string),"
 			 " connections: [string]int, handshakes: (full: int, resumed: int, refused_total: int,"
 			 " refused: [string]int), requests: int, bad_requests: int, timeouts: [string]int,"
 			 " plugins: [string]int, memory: [string]int",
@@ -506,13 +513,14 @@ const struct command command_table[] = {
 		.method = "Jobs",
 		.help = "changes that run or ran lately, and what came of them",
 		.blocks = jobs_blocks,
-		.reply = "jobs: [](id: int, command: string, state: string, started: int, seconds: int, result: string)",
+		.reply = "jobs: [](id: int, command: string, state: string, started: int, seconds: int,"
+			 " result: string)",
 		.run = command_jobs,
 	},
 	{
 		.method = "CheckConfig",
-		.help = "check a configuration's text against the tables; files it names and settings of plugins are not"
-			" looked at",
+		.help = "check a configuration's text against the tables; files it names and settings of plugins"
+			" are not looked at",
 		.slow = true,
 		.arguments = check_config_arguments,
 		.reply = "valid: bool, mistakes: []string",
@@ -526,6 +534,8 @@ const struct command command_table[] = {
 	},
 	{0},
 };
+
+/* clang-format on */
 
 const struct command *
 command_find(const char *method)

@@ -38,7 +38,7 @@ struct control {
 	bool full; /* one refusal was logged since there was room */
 };
 
-/* --- accepting --------------------------------------------------------------------------------------------------------- */
+/* --- accepting ------------------------------------------------------------------------------------------- */
 
 static void
 control_accept_enable(struct control *control, int enabled)
@@ -104,7 +104,7 @@ control_accept(sd_event_source *source UNUSED, int fd, uint32_t events UNUSED, v
 	return 0;
 }
 
-/* --- sockets ------------------------------------------------------------------------------------------------------------- */
+/* --- sockets --------------------------------------------------------------------------------------------- */
 
 /* A file left by a daemon that died is removed; a socket somebody answers on, or any other file, is not. */
 static int
@@ -114,23 +114,25 @@ control_clear_path(const struct sockaddr_un *address, struct error *error)
 	struct stat status;
 
 	if (lstat(address->sun_path, &status) < 0)
-		return errno == ENOENT ? 0
-				       : error_set(error, -errno, "control socket %s: %s", address->sun_path,
-						   strerror(errno));
+		return errno == ENOENT
+			       ? 0
+			       : error_set(error, -errno, "control socket %s: %s", address->sun_path, strerror(errno));
 	if (!S_ISSOCK(status.st_mode))
-		return error_set(error, -EEXIST, "control socket %s: another kind of file is there; remove it or change "
-						 "control.socket",
+		return error_set(error, -EEXIST,
+				 "control socket %s: another kind of file is there; remove it or change "
+				 "control.socket",
 				 address->sun_path);
 	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (probe < 0)
 		return error_set(error, -errno, "control socket: %s", strerror(errno));
 	if (connect(probe, (const struct sockaddr *) address, sizeof(*address)) == 0 || errno == EAGAIN)
-		return error_set(error, -EADDRINUSE, "control socket %s: another daemon answers on it; stop it or change "
-						     "control.socket",
+		return error_set(error, -EADDRINUSE,
+				 "control socket %s: another daemon answers on it; stop it or change "
+				 "control.socket",
 				 address->sun_path);
 	if (unlink(address->sun_path) < 0 && errno != ENOENT)
-		return error_set(error, -errno, "control socket %s: cannot remove the stale file: %s", address->sun_path,
-				 strerror(errno));
+		return error_set(error, -errno, "control socket %s: cannot remove the stale file: %s",
+				 address->sun_path, strerror(errno));
 	return 0;
 }
 
@@ -213,10 +215,10 @@ control_close(struct control_socket *ours)
 	if (ours->fd >= 0)
 		(void) close(ours->fd);
 	free(ours->path);
-	*ours = (struct control_socket) {.fd = -1};
+	*ours = (struct control_socket){.fd = -1};
 }
 
-/* --- public ---------------------------------------------------------------------------------------------------------------- */
+/* --- public ---------------------------------------------------------------------------------------------- */
 
 int
 control_new(sd_event *event, const struct config_control *config, struct server *server, struct control **ret,
@@ -230,7 +232,7 @@ control_new(sd_event *event, const struct config_control *config, struct server 
 	/* Before any job's thread could race for it. */
 	json_object_seed(0);
 	for (size_t i = 0; i < ARRAY_LENGTH(control->sockets); i++)
-		control->sockets[i] = (struct control_socket) {.control = control, .fd = -1, .read_only = i == 1};
+		control->sockets[i] = (struct control_socket){.control = control, .fd = -1, .read_only = i == 1};
 	control->service.event = sd_event_ref(event);
 	control->service.context.server = server;
 	r = peer_rules_new(config, &control->service.rules, error);
@@ -267,8 +269,9 @@ control_reload(struct control *control, const struct config_control *config, str
 
 	if (!control_same_path(control->sockets[0].path, config->socket) ||
 	    !control_same_path(control->sockets[1].path, config->readonly_socket))
-		return error_set(error, -EINVAL, "control.socket and control.readonly_socket cannot change while the daemon "
-						 "runs; restart it");
+		return error_set(error, -EINVAL,
+				 "control.socket and control.readonly_socket cannot change while the daemon "
+				 "runs; restart it");
 	r = peer_rules_new(config, &rules, error);
 	if (r >= 0)
 		r = control_protect(config->socket, config->group, config->mode, error);

@@ -56,7 +56,7 @@ introspect_argument(FILE *out, const struct command_argument *argument)
 	case COMMAND_CHOICE:
 		fputc('(', out);
 		for (const char *p = argument->choices; *p; p++)
-			fputs(*p == '|' ? ", " : (const char[]) {*p, '\0'}, out);
+			fputs(*p == '|' ? ", " : (const char[]){*p, '\0'}, out);
 		fputc(')', out);
 		break;
 	}
@@ -73,7 +73,7 @@ introspect_method(FILE *out, const struct command *command)
 	const struct command_argument *argument;
 
 	fprintf(out, "\n# %s%s\n", command->help,
-		command->privilege == COMMAND_READ             ? ""
+		command->privilege == COMMAND_READ              ? ""
 		: command->privilege == COMMAND_CHANGE_IF_GIVEN ? ". With an argument: a change"
 								: ". A change");
 	for (size_t i = 0; (argument = command_argument(command, i)); i++)
@@ -91,7 +91,8 @@ static void
 introspect_control(FILE *out)
 {
 	fprintf(out,
-		"# Control of the mtlsd daemon. Slow methods called with \"more\" answer first with their job's number.\n"
+		"# Control of the mtlsd daemon. Slow methods called with \"more\" answer first with their job's "
+		"number.\n"
 		"interface %s\n",
 		command_interface);
 	for (const struct command *c = command_table; c->help; c++)

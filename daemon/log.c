@@ -94,7 +94,7 @@ log_send_journal(int level, const struct log_field *fields, const char *text)
 		if (!fields->value)
 			continue;
 		snprintf(buffer, LOG_FIELD_MAX, "%s=%s", fields->name, fields->value);
-		vectors[count++] = (struct iovec) {buffer, strlen(buffer)};
+		vectors[count++] = (struct iovec){buffer, strlen(buffer)};
 	}
 	return sd_journal_sendv(vectors, count);
 }

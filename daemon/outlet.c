@@ -28,8 +28,9 @@ outlet_check(int fd, struct error *error)
 	if (!S_ISREG(status.st_mode) && !S_ISFIFO(status.st_mode) && !S_ISSOCK(status.st_mode))
 		return error_set(error, -EINVAL, "the output must be a regular file, a pipe or a socket");
 	if (S_ISREG(status.st_mode) && fstatfs(fd, &system) == 0 && system.f_type == FUSE_SUPER_MAGIC)
-		return error_set(error, -EINVAL, "the output lies on a FUSE mount; leave the file name out and redirect the "
-						 "output of mtlsctl instead");
+		return error_set(error, -EINVAL,
+				 "the output lies on a FUSE mount; leave the file name out and redirect the "
+				 "output of mtlsctl instead");
 	return 0;
 }
 

@@ -51,7 +51,7 @@ peer_read(int fd, struct peer *ret)
 	if (r < 0)
 		return r;
 	*ret = peer;
-	peer = (struct peer) {0};
+	peer = (struct peer){0};
 	return 0;
 }
 
@@ -59,7 +59,7 @@ void
 peer_clear(struct peer *peer)
 {
 	free(peer->groups);
-	*peer = (struct peer) {0};
+	*peer = (struct peer){0};
 }
 
 int

@@ -45,7 +45,7 @@ wire_buffer_consume(struct wire_buffer *buffer, size_t length)
 	/* An idle connection keeps no megabyte from its busiest moment. */
 	if (buffer->capacity > WIRE_CHUNK) {
 		free(buffer->data);
-		*buffer = (struct wire_buffer) {0};
+		*buffer = (struct wire_buffer){0};
 	}
 }
 
@@ -198,7 +198,7 @@ wire_receive(struct wire *wire, int fd)
 	r = wire_buffer_reserve(&wire->input, room);
 	if (r < 0)
 		return r;
-	vector = (struct iovec) {wire->input.data + wire->input.end, room};
+	vector = (struct iovec){wire->input.data + wire->input.end, room};
 	do
 		n = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	while (n < 0 && errno == EINTR);
@@ -293,7 +293,7 @@ wire_send_with_descriptor(struct wire *wire, int fd, const json_t *message, int 
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(sizeof(int));
 	memcpy(CMSG_DATA(c), &descriptor, sizeof(int));
-	vector = (struct iovec) {wire->output.data + wire->output.start, wire_pending(wire)};
+	vector = (struct iovec){wire->output.data + wire->output.start, wire_pending(wire)};
 	do
 		n = sendmsg(fd, &header, MSG_NOSIGNAL);
 	while (n < 0 && errno == EINTR);
@@ -367,7 +367,8 @@ wire_call_read(json_t *message, struct wire_call *call, struct error *error)
 	int r;
 
 	if (!json_is_string(method) || json_string_length(method) == 0 || json_string_length(method) > WIRE_METHOD_MAX)
-		return error_set(error, -EBADMSG, "the call needs \"method\", a string of 1 to %d bytes", WIRE_METHOD_MAX);
+		return error_set(error, -EBADMSG, "the call needs \"method\", a string of 1 to %d bytes",
+				 WIRE_METHOD_MAX);
 	if (parameters && !json_is_null(parameters) && !json_is_object(parameters))
 		return error_set(error, -EBADMSG, "\"parameters\" of the call must be an object");
 	r = wire_call_flag(message, "more", &call->more, error);
@@ -405,7 +406,7 @@ wire_call_parse(const char *text, size_t length, struct wire_call *ret, struct e
 	if (r < 0)
 		return r;
 	*ret = call;
-	call = (struct wire_call) {0};
+	call = (struct wire_call){0};
 	return 0;
 }
 
@@ -414,7 +415,7 @@ wire_call_clear(struct wire_call *call)
 {
 	free(call->method);
 	json_decref(call->parameters);
-	*call = (struct wire_call) {0};
+	*call = (struct wire_call){0};
 }
 
 static json_t *

@@ -101,7 +101,7 @@ fake_server_delete(struct server **server)
 	*server = NULL;
 }
 
-/* --- server.h, config.h ------------------------------------------------------------------------------------------------ */
+/* --- server.h, config.h ---------------------------------------------------------------------------------- */
 
 struct supervisor *
 server_supervisor(struct server *server)
@@ -179,13 +179,13 @@ supervisor_check(const struct config *config, char **ret_mistakes)
 	return 0;
 }
 
-/* --- endpoint.h -------------------------------------------------------------------------------------------------------- */
+/* --- endpoint.h ------------------------------------------------------------------------------------------ */
 
 void
 endpoint_stats(const struct endpoint *endpoint, struct endpoint_stats *ret)
 {
 	(void) endpoint;
-	*ret = (struct endpoint_stats) {.accepted = 11, .handshakes_full = 7, .requests = 5, .open_connections = 2};
+	*ret = (struct endpoint_stats){.accepted = 11, .handshakes_full = 7, .requests = 5, .open_connections = 2};
 	ret->handshakes_refused[TLS_REVOKED] = 3;
 }
 
@@ -194,7 +194,7 @@ endpoint_listeners(const struct endpoint *endpoint, struct endpoint_listener *re
 {
 	(void) endpoint;
 	if (size > 0)
-		ret[0] = (struct endpoint_listener) {"main", "default", "[::1]:40123"};
+		ret[0] = (struct endpoint_listener){"main", "default", "[::1]:40123"};
 	return 1;
 }
 
@@ -209,12 +209,12 @@ tls_refusal_name(enum tls_refusal refusal)
 	return names[refusal];
 }
 
-/* --- supervisor.h ------------------------------------------------------------------------------------------------------ */
+/* --- supervisor.h ---------------------------------------------------------------------------------------- */
 
 static void
 fake_plugin(size_t index, struct supervisor_plugin *ret)
 {
-	*ret = (struct supervisor_plugin) {
+	*ret = (struct supervisor_plugin){
 		.state = SUPERVISOR_READY,
 		.instance = 3,
 		.since = 2000,
@@ -274,7 +274,8 @@ supervisor_words(struct supervisor *supervisor, const char *name, json_t **ret_c
 	(void) name;
 	(void) error;
 	*ret_counters = json_pack("{s:i}", "hits", 9);
-	*ret_dump = json_pack("{s:i, s:s}", "entries", 5, "mode", "fast");
+	if (ret_dump)
+		*ret_dump = json_pack("{s:i, s:s}", "entries", 5, "mode", "fast");
 	return 0;
 }
 
@@ -301,8 +302,12 @@ supervisor_dump(struct supervisor *supervisor, const char *name, uint32_t min_ag
 	for (size_t i = 0; i < fake->sites; i++) {
 		struct supervisor_site *site = &dump->sites[i];
 
-		*site = (struct supervisor_site) {
-			.scope = "plugin", .bytes = 1000 - i, .objects = 10, .oldest = 90, .youngest = 1, .offset = 0x1234};
+		*site = (struct supervisor_site){.scope = "plugin",
+						 .bytes = 1000 - i,
+						 .objects = 10,
+						 .oldest = 90,
+						 .youngest = 1,
+						 .offset = 0x1234};
 		strcpy(site->module, "leak.so");
 		if (i == 0) {
 			strcpy(site->function, "leak_keep");
@@ -334,8 +339,12 @@ supervisor_evict(struct supervisor *supervisor, const char *name, uint64_t targe
 	(void) name;
 	fake->evict_target = target;
 	fake->evict_level = level;
-	*ret = (struct supervisor_eviction) {
-		.claimed = 1000, .live_before = 4096, .live_after = 3000, .resident_before = 65536, .resident_after = 32768, .hook = true};
+	*ret = (struct supervisor_eviction){.claimed = 1000,
+					    .live_before = 4096,
+					    .live_after = 3000,
+					    .resident_before = 65536,
+					    .resident_after = 32768,
+					    .hook = true};
 	return r;
 }
 
@@ -353,7 +362,7 @@ supervisor_restart(struct supervisor *supervisor, const char *name, uint64_t if_
 	r = fake_change(supervisor, &fake->restarts, error);
 	fake->restart_if_instance = if_instance;
 	fake->restart_timeout = timeout;
-	*ret = (struct supervisor_restart) {.old_instance = 3, .new_instance = 4, .drained = 2, .freed_bytes = 4096};
+	*ret = (struct supervisor_restart){.old_instance = 3, .new_instance = 4, .drained = 2, .freed_bytes = 4096};
 	return r;
 }
 
@@ -368,6 +377,6 @@ int
 supervisor_disable(struct supervisor *supervisor, const char *name, struct supervisor_restart *ret, struct error *error)
 {
 	(void) name;
-	*ret = (struct supervisor_restart) {.old_instance = 3, .freed_bytes = 4096};
+	*ret = (struct supervisor_restart){.old_instance = 3, .freed_bytes = 4096};
 	return fake_change(supervisor, &fake_server(fake_of(supervisor))->disables, error);
 }

@@ -13,10 +13,10 @@ struct fake_server {
 	int evictions, restarts, enables, disables, reloads;
 	uint64_t evict_target, restart_if_instance, restart_timeout;
 	int evict_level;
-	int failure;      /* negative errno every change fails with; 0: none */
-	size_t sites;     /* how many sites leak's dump has */
-	bool hold;        /* changes wait until it is false */
-	bool inside;      /* one waits */
+	int failure;  /* negative errno every change fails with; 0: none */
+	size_t sites; /* how many sites leak's dump has */
+	bool hold;    /* changes wait until it is false */
+	bool inside;  /* one waits */
 };
 
 struct fake_server *fake_server(struct server *server);
