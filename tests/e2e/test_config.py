@@ -109,19 +109,21 @@ MISTAKES = {
 }
 
 
+def fill(text, pki, run):
+    """The text with its {placeholders} filled in."""
+    known = dict(run=run, certificate=pki.server[0], key=pki.server[1], ca=pki.ca, crl=pki.crl,
+                 echo=harness.plugin_path("echo.so"), leak=harness.plugin_path("leak.so"))
+    return re.sub(r"\{(\w+)\}", lambda match: str(known[match.group(1)]), text)
+
+
 def sound(pki, run):
-    return SOUND.format(run=run, certificate=pki.server[0], key=pki.server[1], ca=pki.ca, crl=pki.crl,
-                        echo=harness.plugin_path("echo.so"), leak=harness.plugin_path("leak.so"))
+    return fill(SOUND, pki, run)
 
 
 def broken(pki, run, name):
     """(text, line the message must name or None) of a mistake."""
     old, new, finger, _ = MISTAKES[name]
-    known = dict(run=run, certificate=pki.server[0], key=pki.server[1], ca=pki.ca, crl=pki.crl,
-                 echo=harness.plugin_path("echo.so"), leak=harness.plugin_path("leak.so"))
-    for placeholder, value in known.items():
-        old, new = old.replace("{%s}" % placeholder, value), new.replace("{%s}" % placeholder, value)
-    text = sound(pki, run)
+    old, new, text = fill(old, pki, run), fill(new, pki, run), sound(pki, run)
     assert text.count(old) == 1, f"{name}: the replaced text stands {text.count(old)} times in the file"
     at = text.index(old)
     text = text.replace(old, new)
