@@ -4,15 +4,15 @@
 plugin_PROGRAMS += plugins/echo.so plugins/whoami.so
 
 plugins_echo_so_SOURCES = plugins/echo.c
-plugins_echo_so_CPPFLAGS = $(PLUGIN_CPPFLAGS)
-plugins_echo_so_CFLAGS = $(PLUGIN_CFLAGS)
-plugins_echo_so_LDFLAGS = $(PLUGIN_LDFLAGS)
+plugins_echo_so_CPPFLAGS = $(MODULE_CPPFLAGS)
+plugins_echo_so_CFLAGS = $(MODULE_CFLAGS)
+plugins_echo_so_LDFLAGS = $(MODULE_LDFLAGS)
 plugins_echo_so_LDADD =
 
 plugins_whoami_so_SOURCES = plugins/whoami.c
-plugins_whoami_so_CPPFLAGS = $(PLUGIN_CPPFLAGS)
-plugins_whoami_so_CFLAGS = $(PLUGIN_CFLAGS)
-plugins_whoami_so_LDFLAGS = $(PLUGIN_LDFLAGS)
+plugins_whoami_so_CPPFLAGS = $(MODULE_CPPFLAGS)
+plugins_whoami_so_CFLAGS = $(MODULE_CFLAGS)
+plugins_whoami_so_LDFLAGS = $(MODULE_LDFLAGS)
 plugins_whoami_so_LDADD =
 
 mtlsdincludedir = $(includedir)/mtlsd

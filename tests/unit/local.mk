@@ -59,10 +59,10 @@ check_PROGRAMS += tests/unit/scope-image.so tests/unit/scope-image-cxx.so
 endif
 tests_unit_scope_image_so_SOURCES = tests/unit/scope-image.c
 tests_unit_scope_image_so_CFLAGS = -g $(WARNINGS) $(SANITIZE) -fPIC
-tests_unit_scope_image_so_LDFLAGS = $(PLUGIN_LDFLAGS)
+tests_unit_scope_image_so_LDFLAGS = $(MODULE_LDFLAGS)
 tests_unit_scope_image_cxx_so_SOURCES = tests/unit/scope-image-cxx.cc
 tests_unit_scope_image_cxx_so_CXXFLAGS = -g $(CXXWARNINGS) $(SANITIZE) -fPIC -fno-gnu-unique
-tests_unit_scope_image_cxx_so_LDFLAGS = $(PLUGIN_LDFLAGS)
+tests_unit_scope_image_cxx_so_LDFLAGS = $(MODULE_LDFLAGS)
 
 # requests and plugins
 tests_unit_test_pin_SOURCES = tests/unit/test-pin.c daemon/pin.c
