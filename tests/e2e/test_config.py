@@ -343,12 +343,15 @@ def test_listeners_change(daemon):
     assert d.client(listener=1).get("/echo")[0] == 200
 
 
-def test_reload_under_load_loses_nothing(daemon):
+@pytest.mark.parametrize("rounds", (10, pytest.param(200, marks=pytest.mark.long)))
+def test_reload_under_load_loses_nothing(daemon, pki, rounds):
+    """Limits and server certificate change each time: every part of a snapshot is swapped under the requests."""
     d = daemon(plugins=[dict(name="echo", path="echo.so")])
     load = d.load("/echo", connections=8)
-    for round_number in range(10):
+    for number in range(rounds):
         seen = load.count()
-        d.edit(plugins=[dict(name="echo", path="echo.so")], limits=dict(connections=1000 + round_number))
+        certificate, key = (pki.other_server, pki.server)[number % 2]
+        d.edit(limits=dict(connections=1000 + number), tls=[dict(d.config["tls"][0], certificate=certificate, key=key)])
         d.reload()
         wait_for(lambda: load.count() > seen + 50, "requests after the reload")
     results = load.stop()
