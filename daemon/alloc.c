@@ -123,10 +123,10 @@ alloc_small(struct heap *heap, unsigned class, unsigned flags, uintptr_t site)
 
 	if (set != NULL) {
 		struct bin *bin = &set->bins[class];
-		if (bin->count == 0 && !bin_refill(set, class, site))
+		if (bin->top == bin->floor && !bin_refill(set, class, site))
 			return NULL;
-		bin_set_count(bin, bin->count - 1);
-		entry = bin->entries[bin->count];
+		entry = bin->top[-1];
+		bin_move_top(bin, bin->top - 1);
 		__atomic_store_n(&bin->served, bin->served + 1, __ATOMIC_RELAXED);
 	} else {
 		if (!heap_charge(heap, size))
@@ -171,7 +171,7 @@ alloc_large(struct heap *heap, size_t size, size_t align, unsigned flags, uintpt
 		memset(block, 0, size);
 	__atomic_store_n(&span->bytes, bytes, __ATOMIC_RELAXED);
 	side_store(&span->word, 0);
-	span_open(span, CLASS_LARGE, 0, 0, 1, &span->word);
+	span_open(span, CLASS_LARGE, 0, 0, 0, &span->word);
 	__atomic_fetch_add(&heap->large_objects, 1, __ATOMIC_RELAXED);
 	struct bin_set *set = bin_set_of(heap);
 	alloc_count(heap, set, 1, bytes, flags & ALLOC_ARENA ? bytes : 0);
@@ -214,10 +214,10 @@ alloc_free_small(const struct alloc_place *place, void *p)
 		return;
 	}
 	struct bin *bin = &set->bins[place->class];
-	if (bin->count == bin->room)
+	if (bin->top == bin->ceiling)
 		bin_flush(set, place->class);
-	bin->entries[bin->count] = entry;
-	bin_set_count(bin, bin->count + 1);
+	*bin->top = entry;
+	bin_move_top(bin, bin->top + 1);
 }
 
 static void

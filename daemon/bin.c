@@ -22,8 +22,12 @@ static pthread_key_t bin_key;
 static bool bin_key_made;
 
 struct bin_range bin_range;
+uint16_t bin_places[CLASS_TABLE_BYTES / 16 + 1];
+struct bin_set bin_no_set;
 _Thread_local struct bin_thread bin_self __attribute__((tls_model("local-exec"), aligned(64))) = {
 	.slots = bin_no_slots,
+	.own = &bin_no_set,
+	.foreign = &bin_no_set,
 };
 
 /* Other libraries' destructors, the plugin's among them, run in the same rounds and may still allocate: only the last
@@ -48,6 +52,8 @@ bin_setup(void)
 {
 	if (bin_key_made)
 		return 0;
+	for (unsigned i = 0; i < sizeof(bin_places) / sizeof(bin_places[0]); i++)
+		bin_places[i] = (uint16_t) bin_place(class_table[i]);
 	int r = pthread_key_create(&bin_key, bin_on_thread_end);
 	bin_key_made = r == 0;
 	return -r;
@@ -92,13 +98,12 @@ bin_set_new(struct heap *heap)
 	if (set == NULL)
 		return NULL;
 	set->heap = heap;
-	set->spans = heap->spans;
 	set->clock = heap->clock;
 	struct bin_entry *next = (struct bin_entry *) (set + 1);
 	for (unsigned class = 1; class <= CLASS_COUNT; class ++) {
 		struct bin *bin = &set->bins[class];
-		bin->entries = next;
-		bin->room = class_rows[class].cache < BIN_FIRST_ROOM ? class_rows[class].cache : BIN_FIRST_ROOM;
+		bin->top = bin->floor = next;
+		bin->ceiling = next + (class_rows[class].cache < BIN_FIRST_ROOM ? class_rows[class].cache : BIN_FIRST_ROOM);
 		next += class_rows[class].cache;
 	}
 	return set;
@@ -139,8 +144,17 @@ bin_site_bits(struct bin_set *set, uintptr_t site)
 	struct bin_site *place = bin_site_place(set, site);
 
 	if (place->address != site || site == 0)
-		*place = (struct bin_site){ site, side_site_bits(site_number(&set->heap->sites, site)) };
+		*place = (struct bin_site){ site, SIDE_LIVE | side_site_bits(site_number(&set->heap->sites, site)) };
 	return place->bits;
+}
+
+/* Slow start: a bin that is used doubles. */
+static void
+bin_raise(struct bin *bin, unsigned class)
+{
+	unsigned room = (unsigned) (bin->ceiling - bin->floor), most = class_rows[class].cache;
+
+	bin->ceiling = bin->floor + (room * 2 < most ? room * 2 : most);
 }
 
 bool
@@ -148,7 +162,7 @@ bin_refill(struct bin_set *set, unsigned class, uintptr_t site)
 {
 	struct bin *bin = &set->bins[class];
 	uint32_t size = class_rows[class].size;
-	unsigned want = bin->room / 2 > 0 ? bin->room / 2 : 1;
+	unsigned want = (unsigned) (bin->ceiling - bin->floor + 1) / 2;
 
 	if (!heap_charge(set->heap, (uint64_t) want * size)) {
 		want = 1;
@@ -157,16 +171,15 @@ bin_refill(struct bin_set *set, unsigned class, uintptr_t site)
 			return false;
 		}
 	}
-	unsigned got = central_take(set->heap, class, bin->entries, want);
+	unsigned got = central_take(set->heap, class, bin->floor, want);
 	if (got < want)
 		heap_uncharge(set->heap, (uint64_t) (want - got) * size);
 	if (got == 0) {
 		errno = ENOMEM;
 		return false;
 	}
-	bin_set_count(bin, got);
-	if (bin->room < class_rows[class].cache)
-		bin->room = bin->room * 2 < class_rows[class].cache ? bin->room * 2 : class_rows[class].cache;
+	bin_move_top(bin, bin->floor + got);
+	bin_raise(bin, class);
 	return true;
 }
 
@@ -174,11 +187,12 @@ static void
 bin_flush_part(struct bin_set *set, unsigned class, uint32_t count)
 {
 	struct bin *bin = &set->bins[class];
+	uint32_t rest = bin_count(bin) - count;
 
-	central_put(set->heap, class, bin->entries, count);
+	central_put(set->heap, class, bin->floor, count);
 	heap_uncharge(set->heap, (uint64_t) count * class_rows[class].size);
-	memmove(bin->entries, bin->entries + count, (bin->count - count) * sizeof(*bin->entries));
-	bin_set_count(bin, bin->count - count);
+	memmove(bin->floor, bin->floor + count, rest * sizeof(*bin->floor));
+	bin_move_top(bin, bin->floor + rest);
 }
 
 void
@@ -186,18 +200,18 @@ bin_flush(struct bin_set *set, unsigned class)
 {
 	struct bin *bin = &set->bins[class];
 
-	if (bin->room < class_rows[class].cache)
-		bin->room = bin->room * 2 < class_rows[class].cache ? bin->room * 2 : class_rows[class].cache;
+	if (bin->ceiling - bin->floor < class_rows[class].cache)
+		bin_raise(bin, class);
 	else
-		bin_flush_part(set, class, (bin->count + 1) / 2); /* the oldest: the youngest are in the processor's cache */
+		bin_flush_part(set, class, (bin_count(bin) + 1) / 2); /* the oldest: the youngest are in the cache */
 }
 
 void
 bin_flush_all(struct bin_set *set)
 {
 	for (unsigned class = 1; class <= CLASS_COUNT; class ++)
-		if (set->bins[class].count != 0)
-			bin_flush_part(set, class, set->bins[class].count);
+		if (bin_count(&set->bins[class]) != 0)
+			bin_flush_part(set, class, bin_count(&set->bins[class]));
 }
 
 void
@@ -207,7 +221,7 @@ bin_thread_end(void)
 	struct bin_slot *slots = self->slots;
 
 	self->ended = true;
-	self->own = self->foreign = NULL;
+	self->own = self->foreign = &bin_no_set;
 	if (slots == bin_no_slots)
 		return;
 	self->slots = bin_no_slots;

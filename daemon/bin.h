@@ -21,15 +21,15 @@ struct journal;
 struct scope_space;
 
 enum {
-	BIN_SITES = 64, /* call sites a thread knows by heart, a heap */
+	BIN_SITES_LOG = 6,
+	BIN_SITES = 1 << BIN_SITES_LOG, /* call sites a thread knows by heart, a heap */
 	BIN_HEAPS = 2048, /* most heaps a process can have: 47 bits of addresses hold no more */
 };
 
 struct bin {
-	uint32_t count, room; /* blocks in it; grows up to the class's bound */
-	struct bin_entry *entries;
-	uint64_t served; /* blocks handed out, ever */
-	uint64_t unused;
+	struct bin_entry *top;            /* one past the youngest block */
+	struct bin_entry *floor, *ceiling; /* empty there, full there; the ceiling rises up to the class's bound */
+	uint64_t served;                  /* blocks handed out, ever */
 };
 
 struct bin_site {
@@ -45,7 +45,6 @@ struct bin_counts {
 
 struct bin_set {
 	struct heap *heap;
-	struct span *spans;
 	uint32_t *clock;
 	struct bin_set *next; /* in heap->sets, for ever */
 	bool idle;            /* its thread ended (heap's sets_lock) */
@@ -63,6 +62,7 @@ struct bin_slot {
 /* The reserved address range. Written once, before the first heap. */
 struct bin_range {
 	uintptr_t base;
+	struct span *spans; /* of all slots, one a granule */
 	uint64_t bytes; /* 0: nothing is reserved, no pointer is ours */
 	unsigned shift; /* of a slot's size */
 	unsigned slots;
@@ -73,7 +73,7 @@ extern struct bin_range bin_range;
 /* What malloc and free know about the calling thread: one cache line, and then some. */
 struct bin_thread {
 	struct scope_space *space;     /* NULL: the daemon's own memory */
-	struct bin_set *own, *foreign; /* of the space; NULL: not made yet, or image not known yet: the slow way */
+	struct bin_set *own, *foreign; /* of the space; bin_no_set: not made yet, or image not known yet */
 	uintptr_t image_start, image_bytes;
 	struct bin_slot *slots;
 	void **journal_next, **journal_end; /* where the booking's next block is noted */
@@ -84,6 +84,8 @@ struct bin_thread {
 	bool ended;     /* the thread's bins are gone: straight to the stock */
 	bool desperate; /* was refused memory in this scope: may use the reserve */
 };
+/* Empty bins, known sites none: whoever looks into it has to take the slow way. */
+extern struct bin_set bin_no_set;
 extern _Thread_local struct bin_thread bin_self __attribute__((tls_model("local-exec"), aligned(64)));
 
 /* The calling thread's bins of a heap, made at first use. NULL when there is no memory or the thread is ending. */
@@ -124,41 +126,71 @@ bin_resume(struct scope_space *space)
 static inline struct bin_site *
 bin_site_place(struct bin_set *set, uintptr_t site)
 {
-	return &set->sites[site * 0x9e3779b97f4a7c15ULL >> 58];
+	return &set->sites[(uint32_t) site * 0x9e3779b1U >> (32 - BIN_SITES_LOG)];
+}
+
+/* Where a class's bin lies in a set. */
+static inline size_t
+bin_place(unsigned class)
+{
+	return offsetof(struct bin_set, bins) + class * sizeof(struct bin);
+}
+
+static inline struct bin *
+bin_at(struct bin_set *set, size_t place)
+{
+	return (struct bin *) ((char *) set + place);
 }
 
 static inline void
-bin_set_count(struct bin *bin, uint32_t count)
+bin_move_top(struct bin *bin, struct bin_entry *top)
 {
-	__atomic_store_n(&bin->count, count, __ATOMIC_RELAXED);
+	__atomic_store_n(&bin->top, top, __ATOMIC_RELAXED);
+}
+
+static inline uint32_t
+bin_count(const struct bin *bin)
+{
+	return (uint32_t) (__atomic_load_n(&bin->top, __ATOMIC_RELAXED) - bin->floor);
+}
+
+/* The bin of a request's class by its size, 0 .. CLASS_TABLE_BYTES. */
+extern uint16_t bin_places[CLASS_TABLE_BYTES / 16 + 1];
+
+/* A block out of a bin; NULL if there is more to do than that. */
+static inline void *
+bin_pop_from(struct bin_set *set, struct bin *bin, uintptr_t site)
+{
+	struct bin_thread *self = &bin_self;
+	const struct bin_site *known = bin_site_place(set, site);
+	struct bin_entry *top = bin->top;
+
+	if (__builtin_expect(top == bin->floor, 0) || __builtin_expect(known->address != site, 0))
+		return NULL;
+	void *block = top[-1].block;
+	uint64_t word = known->bits;
+	if (self->journal != NULL) {
+		if (__builtin_expect(self->journal_next == self->journal_end, 0))
+			return NULL;
+		*self->journal_next++ = block;
+		word |= self->tag;
+	} else
+		word |= __atomic_load_n(set->clock, __ATOMIC_RELAXED);
+	side_store(top[-1].side, word);
+	bin_move_top(bin, top - 1);
+	__atomic_store_n(&bin->served, bin->served + 1, __ATOMIC_RELAXED);
+	return block;
 }
 
 /* A block the short way; NULL if it takes the long one. */
 static inline void *
 bin_pop(struct bin_set *set, size_t size, uintptr_t site)
 {
-	struct bin_thread *self = &bin_self;
-
-	if (__builtin_expect(set == NULL || size > CLASS_MAX_BYTES, 0))
-		return NULL;
-	struct bin *bin = &set->bins[class_of(size)];
-	const struct bin_site *known = bin_site_place(set, site);
-	uint32_t count = bin->count;
-	if (__builtin_expect(count == 0 || known->address != site, 0))
-		return NULL;
-	struct bin_entry entry = bin->entries[count - 1];
-	uint64_t word = SIDE_LIVE | known->bits;
-	if (self->journal != NULL) {
-		if (__builtin_expect(self->journal_next == self->journal_end, 0))
-			return NULL;
-		*self->journal_next++ = entry.block;
-		word |= self->tag;
-	} else
-		word |= __atomic_load_n(set->clock, __ATOMIC_RELAXED);
-	bin_set_count(bin, count - 1);
-	__atomic_store_n(&bin->served, bin->served + 1, __ATOMIC_RELAXED);
-	side_store(entry.side, word);
-	return entry.block;
+	if (__builtin_expect(size <= CLASS_TABLE_BYTES, 1))
+		return bin_pop_from(set, bin_at(set, bin_places[(size + 15) / 16]), site);
+	if (size <= CLASS_MAX_BYTES)
+		return bin_pop_from(set, &set->bins[class_compute(size)], site);
+	return NULL;
 }
 
 /* Frees the short way; false if it takes the long one. offset: from the range's start, inside the range. */
@@ -167,26 +199,23 @@ bin_push(void *p, uintptr_t offset)
 {
 	unsigned slot = (unsigned) (offset >> bin_range.shift);
 	const struct bin_slot *mine = &bin_self.slots[slot];
+	const struct span *span = &bin_range.spans[offset >> RUN_SHIFT];
 
 	if (__builtin_expect(mine->generation != __atomic_load_n(&bin_range.generation[slot], __ATOMIC_RELAXED), 0))
 		return false;
-	struct bin_set *set = mine->set;
-	uintptr_t inside = offset & ((1UL << bin_range.shift) - 1);
-	const struct span *span = &set->spans[inside >> RUN_SHIFT];
-	unsigned class = span->class;
-	if (__builtin_expect(class - 1U >= CLASS_COUNT, 0))
+	size_t place = span->bin;
+	/* What is left below 2^32 is less than magic exactly if the offset is a multiple of the size. */
+	uint64_t product = (uint64_t) (offset & (RUN_GRANULE - 1)) * span->magic;
+	if (__builtin_expect(place == 0 || (uint32_t) product >= span->magic, 0))
 		return false;
-	uint32_t at = inside & (RUN_GRANULE - 1);
-	uint32_t index = (uint32_t) ((uint64_t) at * span->magic >> 32);
-	uint64_t *side = &span->side[index];
-	struct bin *bin = &set->bins[class];
-	uint32_t count = bin->count;
-	if (__builtin_expect(index * span->size != at || count == bin->room, 0))
+	uint64_t *side = &span->side[product >> 32];
+	struct bin *bin = bin_at(mine->set, place);
+	struct bin_entry *top = bin->top;
+	if (__builtin_expect(top == bin->ceiling || !side_is_plain(side_load(side)), 0))
 		return false;
-	if (__builtin_expect((side_load(side) & (SIDE_LIVE | SIDE_ARENA)) != SIDE_LIVE, 0))
-		return false;
+	top->block = p;
+	top->side = side;
 	side_store(side, 0);
-	bin->entries[count] = (struct bin_entry){ p, side };
-	bin_set_count(bin, count + 1);
+	bin_move_top(bin, top + 1);
 	return true;
 }

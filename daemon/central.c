@@ -68,7 +68,7 @@ central_open(struct heap *heap, unsigned class)
 	}
 	struct span *span = &heap->spans[taken - 1];
 	span->used = span->fresh = span->free_head = 0;
-	span_open(span, (uint8_t) class, row->size, row->magic, row->blocks, side);
+	span_open(span, (uint8_t) class, row->size, row->magic, (uint16_t) bin_place(class), side);
 	central_link(heap, central, taken - 1);
 	return true;
 }
@@ -90,7 +90,7 @@ static unsigned
 central_take_from(struct heap *heap, struct span *span, uint32_t granule, struct bin_entry *entries, unsigned want)
 {
 	uintptr_t start = heap->base + ((uintptr_t) granule << RUN_SHIFT);
-	unsigned got = 0;
+	unsigned got = 0, blocks = class_rows[span->class].blocks;
 
 	for (; got < want && span->free_head != 0; got++) {
 		unsigned at = span->free_head - 1U;
@@ -99,8 +99,8 @@ central_take_from(struct heap *heap, struct span *span, uint32_t granule, struct
 		entries[got] = (struct bin_entry){ (void *) (start + (uintptr_t) at * span->size), &span->side[at] };
 	}
 	unsigned fresh = want - got;
-	if (fresh > (unsigned) (span->blocks - span->fresh))
-		fresh = span->blocks - span->fresh;
+	if (fresh > blocks - span->fresh)
+		fresh = blocks - span->fresh;
 	if (fresh != 0) {
 		/* Backwards, so that the bin, a stack, hands them out in the order of their addresses. */
 		for (unsigned i = 0; i < fresh; i++, got++) {
@@ -130,7 +130,7 @@ central_take(struct heap *heap, unsigned class, struct bin_entry *entries, unsig
 		uint32_t granule = central->partial - 1;
 		struct span *span = &heap->spans[granule];
 		got += central_take_from(heap, span, granule, entries + got, want - got);
-		if (span->used == span->blocks)
+		if (span->used == class_rows[class].blocks)
 			central_unlink(heap, central, granule);
 	}
 	__atomic_store_n(&central->out, central->out + got, __ATOMIC_RELAXED);
@@ -150,7 +150,7 @@ central_put(struct heap *heap, unsigned class, const struct bin_entry *entries, 
 
 		side_store(entries[i].side, span->free_head);
 		span->free_head = (uint16_t) (entries[i].side - span->side + 1);
-		if (span->used-- == span->blocks)
+		if (span->used-- == class_rows[class].blocks)
 			central_link(heap, central, granule);
 		/* One empty span stays as long as it is the only one with room: a block on the edge must not cost a span. */
 		if (span->used == 0 && (span->next != 0 || span->previous != 0))

@@ -45,12 +45,12 @@ struct heap {
 
 /* Opens and closes a span for walks without locks: what lies between two equal odd sequences belongs together. */
 static inline void
-span_open(struct span *span, uint8_t class, uint32_t size, uint32_t magic, uint16_t blocks, uint64_t *side)
+span_open(struct span *span, uint8_t class, uint32_t size, uint32_t magic, uint16_t bin, uint64_t *side)
 {
 	__atomic_store_n(&span->side, side, __ATOMIC_RELAXED);
 	__atomic_store_n(&span->magic, magic, __ATOMIC_RELAXED);
 	__atomic_store_n(&span->size, size, __ATOMIC_RELAXED);
-	__atomic_store_n(&span->blocks, blocks, __ATOMIC_RELAXED);
+	__atomic_store_n(&span->bin, bin, __ATOMIC_RELAXED);
 	__atomic_store_n(&span->class, class, __ATOMIC_RELAXED);
 	__atomic_store_n(&span->sequence, span->sequence + 1, __ATOMIC_RELEASE);
 }
@@ -61,6 +61,7 @@ span_close(struct span *span)
 	/* Release on the later stores keeps them behind the sequence, which is what a walk checks last. */
 	__atomic_store_n(&span->sequence, span->sequence + 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&span->class, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&span->bin, 0, __ATOMIC_RELAXED);
 }
 
 /* Accounts for bytes about to leave the stock. False: the hard limit says no. */

@@ -61,7 +61,7 @@ heap_binned(const struct heap *heap, uint64_t *ret_blocks)
 
 	for (const struct bin_set *set = __atomic_load_n(&heap->sets, __ATOMIC_ACQUIRE); set != NULL; set = set->next)
 		for (unsigned class = 1; class <= CLASS_COUNT; class ++) {
-			uint64_t count = __atomic_load_n(&set->bins[class].count, __ATOMIC_RELAXED);
+			uint64_t count = bin_count(&set->bins[class]);
 			blocks += count;
 			bytes += count * class_rows[class].size;
 		}
@@ -219,17 +219,18 @@ heap_fault(unsigned slot, enum heap_fault_kind kind, const void *block, uintptr_
 	bin_resume(space);
 }
 
-/* The heap's bookkeeping range: site table, spans, then pieces. */
+/* The heap's bookkeeping: its part of the span table; in its range the site table, then pieces. */
 static int
 heap_setup_meta(struct heap *heap, uintptr_t meta)
 {
-	size_t sites = SIDE_SITES * sizeof(uintptr_t), spans = quarantine_slot_bytes() / RUN_GRANULE * sizeof(struct span);
+	size_t sites = SIDE_SITES * sizeof(uintptr_t), spans = quarantine_slot_bytes() / RUN_GRANULE;
 
-	if (mprotect((void *) meta, sites + spans, PROT_READ | PROT_WRITE) < 0)
+	heap->spans = bin_range.spans + heap->slot * spans;
+	if (mprotect((void *) meta, sites, PROT_READ | PROT_WRITE) < 0 ||
+	    mprotect(heap->spans, spans * sizeof(struct span), PROT_READ | PROT_WRITE) < 0)
 		return -errno;
 	heap->sites.address = (uintptr_t *) meta;
-	heap->spans = (struct span *) (meta + sites);
-	meta_setup(&heap->meta, meta + sites + spans, meta + quarantine_meta_bytes());
+	meta_setup(&heap->meta, meta + sites, meta + quarantine_meta_bytes());
 	return 0;
 }
 

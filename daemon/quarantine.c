@@ -30,7 +30,13 @@ static struct {
 static uint64_t
 quarantine_meta_for(uint64_t slot_bytes)
 {
-	return slot_bytes / 2 + slot_bytes / RUN_GRANULE * sizeof(struct span) + SIDE_SITES * sizeof(uintptr_t);
+	return slot_bytes / 2 + SIDE_SITES * sizeof(uintptr_t);
+}
+
+static uint64_t
+quarantine_spans_for(uint64_t slot_bytes)
+{
+	return slot_bytes / RUN_GRANULE * sizeof(struct span);
 }
 
 /* The largest slot of which so many fit into half of what the process may map. */
@@ -41,7 +47,7 @@ quarantine_fit(unsigned slots)
 	uint64_t bytes = QUARANTINE_SLOT_MOST;
 
 	if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
-		while (bytes > QUARANTINE_SLOT_LEAST && (bytes + quarantine_meta_for(bytes)) * slots > limit.rlim_cur / 2)
+		while (bytes > QUARANTINE_SLOT_LEAST && (bytes + quarantine_meta_for(bytes) + quarantine_spans_for(bytes)) * slots > limit.rlim_cur / 2)
 			bytes /= 2;
 	return bytes;
 }
@@ -58,11 +64,12 @@ quarantine_reserve(unsigned slots, uint64_t slot_bytes)
 	if (slots > BIN_HEAPS || slot_bytes < QUARANTINE_SLOT_LEAST || slot_bytes & (slot_bytes - 1))
 		return -EINVAL;
 	uint64_t meta_bytes = quarantine_meta_for(slot_bytes);
-	/* A granule more to align the start: spans and large alignments count from there. */
-	uint64_t total = slots * (slot_bytes + meta_bytes) + slot_bytes;
+	/* A slot more to align the start: spans and large alignments count from there. */
+	uint64_t total = slots * (slot_bytes + meta_bytes + quarantine_spans_for(slot_bytes)) + slot_bytes;
 	void *range = mmap(NULL, total, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (range == MAP_FAILED)
 		return -errno;
+	class_setup();
 	int r = bin_setup();
 	if (r == 0)
 		r = -pthread_atfork(heap_fork_prepare, heap_fork_done, heap_fork_done);
@@ -70,7 +77,6 @@ quarantine_reserve(unsigned slots, uint64_t slot_bytes)
 		(void) munmap(range, total);
 		return r;
 	}
-	class_setup();
 	uintptr_t base = ((uintptr_t) range + slot_bytes - 1) & ~(uintptr_t) (slot_bytes - 1);
 	quarantine.slot_bytes = slot_bytes;
 	quarantine.meta_bytes = meta_bytes;
@@ -81,6 +87,7 @@ quarantine_reserve(unsigned slots, uint64_t slot_bytes)
 	}
 	quarantine.queue_count = slots;
 	bin_range.base = base;
+	bin_range.spans = (struct span *) (quarantine.meta_base + slots * meta_bytes);
 	bin_range.slots = slots;
 	bin_range.shift = (unsigned) __builtin_ctzl(slot_bytes);
 	bin_range.bytes = slots * slot_bytes;
@@ -166,8 +173,11 @@ quarantine_wipe(uintptr_t base, size_t used)
 void
 quarantine_give(unsigned slot, size_t used, size_t meta_used)
 {
+	uint64_t spans = quarantine_spans_for(quarantine.slot_bytes);
+
 	quarantine_wipe(bin_range.base + slot * quarantine.slot_bytes, used);
 	quarantine_wipe(quarantine.meta_base + slot * quarantine.meta_bytes, meta_used);
+	quarantine_wipe((uintptr_t) bin_range.spans + slot * spans, spans);
 	pthread_mutex_lock(&quarantine.lock);
 	quarantine.queue[(quarantine.queue_first + quarantine.queue_count) % BIN_HEAPS] = (uint16_t) slot;
 	quarantine.queue_count++;

@@ -27,8 +27,8 @@ struct span {
 	uint64_t *side; /* one word a block; for a large block &word */
 	uint32_t magic, size;
 	uint8_t class;
-	bool edge; /* first or last granule of a free run (pool's lock) */
-	uint16_t blocks;
+	bool edge;    /* first or last granule of a free run (pool's lock) */
+	uint16_t bin; /* where its class's bin lies in a bin_set, bytes; 0: not a span of small blocks */
 	uint32_t sequence;
 	uint32_t granules;  /* the run's length; also in the last entry of a free run */
 	uint16_t used;      /* blocks handed out (central's lock) */

@@ -45,7 +45,7 @@ scope_switch(struct scope_space *space)
 	const struct bin_slot *own = &self->slots[space->own_slot], *foreign = &self->slots[space->foreign_slot];
 	self->image_start = space->image_start;
 	self->image_bytes = space->image_bytes;
-	self->own = self->foreign = NULL;
+	self->own = self->foreign = &bin_no_set;
 	if (__builtin_expect(space->image_bytes == 0, 0))
 		return;
 	if (own->generation == __atomic_load_n(&bin_range.generation[space->own_slot], __ATOMIC_RELAXED))
@@ -54,7 +54,7 @@ scope_switch(struct scope_space *space)
 		self->foreign = foreign->set;
 }
 
-/* The calling thread's bins for a call from `site`; NULL: the slow way. Only inside a space. */
+/* The calling thread's bins for a call from `site`. Only inside a space. */
 static inline struct bin_set *
 scope_set(uintptr_t site)
 {

@@ -142,12 +142,11 @@ scope_alloc(size_t size, size_t align, unsigned flags, uintptr_t site)
 		self->image_start = space->image_start;
 		self->image_bytes = space->image_bytes;
 	}
-	if (self->image_bytes != 0) {
-		if (own)
-			self->own = bin_set_of(heap);
-		else
-			self->foreign = bin_set_of(heap);
-	}
+	struct bin_set *set = self->image_bytes != 0 ? bin_set_of(heap) : NULL;
+	if (set != NULL && own)
+		self->own = set;
+	else if (set != NULL)
+		self->foreign = set;
 	return alloc_block(heap, size, align, flags, site);
 }
 

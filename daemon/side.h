@@ -9,6 +9,7 @@
  *
  * Threads: words are read and written with relaxed atomics (acquire where the profile walk needs it). Owns: nothing.
  */
+#include <stdbool.h>
 #include <stdint.h>
 
 static const uint64_t SIDE_LIVE = 1ULL << 63;
@@ -37,6 +38,13 @@ static inline uint32_t
 side_epoch(uint64_t word)
 {
 	return (uint32_t) word;
+}
+
+/* Live, and not an arena's. */
+static inline bool
+side_is_plain(uint64_t word)
+{
+	return word >> 62 == SIDE_LIVE >> 62;
 }
 
 static inline uint64_t
