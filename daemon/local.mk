@@ -30,14 +30,14 @@ mtlsd_request = \
 	daemon/host.h daemon/supervisor.c daemon/supervisor.h daemon/supervisor-internal.h daemon/supervisor-apply.c \
 	daemon/supervisor-view.c
 mtlsd_edge = \
-	daemon/gate.c daemon/gate.h daemon/gate-head.c daemon/gate-head.h daemon/gate-reason.c daemon/gate-reason.h \
+	daemon/target.c daemon/target.h daemon/gate.c daemon/gate.h daemon/gate-head.c daemon/gate-head.h daemon/gate-reason.c daemon/gate-reason.h \
 	daemon/listener.c daemon/listener.h daemon/peer-limit.c daemon/peer-limit.h daemon/crl.c daemon/crl.h \
 	daemon/tls.c daemon/tls.h daemon/handshake.c daemon/handshake.h daemon/edge.h daemon/edge-connection.c daemon/edge-exchange.c daemon/edge-record.c \
 	daemon/edge-serve.c daemon/edge-table.c daemon/edge-watch.c daemon/endpoint.c daemon/endpoint.h
 mtlsd_control = \
 	daemon/job.c daemon/job.h daemon/command.c daemon/command.h daemon/commands.c daemon/command-daemon.c \
 	daemon/command-dump.c daemon/command-plugin.c daemon/introspect.c daemon/introspect.h daemon/outlet.c daemon/outlet.h \
-	daemon/target.c daemon/target.h daemon/peer.c daemon/peer.h daemon/caller.c daemon/caller.h daemon/caller-internal.h \
+	daemon/peer.c daemon/peer.h daemon/caller.c daemon/caller.h daemon/caller-internal.h \
 	daemon/caller-call.c daemon/caller-job.c daemon/control.c daemon/control.h
 
 mtlsd_SOURCES = $(mtlsd_base) $(mtlsd_heap) $(mtlsd_schema) $(mtlsd_config) $(mtlsd_access) $(mtlsd_plugin) $(mtlsd_request) \

@@ -41,3 +41,10 @@ enum tls_refusal {
 	TLS_REFUSAL_COUNT
 };
 const char *tls_refusal_name(enum tls_refusal refusal);
+
+/* Gives a session that was just made the set's credentials, versions and tickets, and demands a certificate. The set
+ * must outlive the session. */
+int tls_set_attach(struct tls_set *set, gnutls_session_t session);
+/* Checks the peer's certificate against the set as it is now: inside the handshake, and again when a session was
+ * resumed (which skips the handshake's check). */
+enum tls_refusal tls_set_check(const struct tls_set *set, gnutls_session_t session);

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "crl.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { SERIAL_LENGTH = 20 /* RFC 5280, 4.1.2.2 */ };
+
+struct serial {
+	uint8_t length, bytes[SERIAL_LENGTH];
+};
+
+struct crl {
+	gnutls_datum_t issuer; /* DER name */
+	time_t this_update, next_update;
+	struct serial *serials; /* sorted */
+	size_t count;
+};
+
+struct crl_store {
+	struct crl *lists;
+	size_t count;
+};
+
+static int
+serial_compare(const void *a, const void *b)
+{
+	const struct serial *x = a, *y = b;
+	if (x->length != y->length)
+		return x->length < y->length ? -1 : 1;
+	return memcmp(x->bytes, y->bytes, x->length);
+}
+
+/* Leading zeros are DER's sign byte, in one source and not in another. */
+static int
+serial_set(struct serial *serial, const unsigned char *bytes, size_t length)
+{
+	while (length > 1 && *bytes == 0) {
+		bytes++;
+		length--;
+	}
+	if (length > SERIAL_LENGTH)
+		return -EBADMSG;
+	*serial = (struct serial){.length = (uint8_t) length};
+	memcpy(serial->bytes, bytes, length);
+	return 0;
+}
+
+static void
+crls_free(gnutls_x509_crl_t *crls, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		gnutls_x509_crl_deinit(crls[i]);
+	gnutls_free(crls);
+}
+
+/* RFC 5280, 5.2: a list with a critical extension one does not process must not be used. */
+static int
+check_extensions(const char *file, unsigned number, gnutls_x509_crl_t crl, struct error *error)
+{
+	for (unsigned i = 0;; i++) {
+		char oid[64];
+		size_t size = sizeof(oid);
+		unsigned critical = 0;
+		int r = gnutls_x509_crl_get_extension_info(crl, i, oid, &size, &critical);
+		if (r == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
+			return 0;
+		if (r < 0)
+			return error_set(error, -EBADMSG, "%s: list %u: %s", file, number, gnutls_strerror(r));
+		if (critical)
+			return error_set(error, -EBADMSG,
+					 "%s: list %u has the critical extension %s (a delta or partitioned list?); "
+					 "give a complete list",
+					 file, number, oid);
+	}
+}
+
+static int
+check_signature(const char *file, unsigned number, gnutls_x509_crl_t crl, gnutls_x509_crt_t *authorities,
+		unsigned count, struct error *error)
+{
+	unsigned status = 0;
+	int r = gnutls_x509_crl_verify(crl, authorities, count, 0, &status);
+	/* Freshness is judged at every handshake, by the policy. */
+	status &= ~(unsigned) (GNUTLS_CERT_REVOCATION_DATA_SUPERSEDED | GNUTLS_CERT_REVOCATION_DATA_ISSUED_IN_FUTURE);
+	if (r < 0)
+		return error_set(error, -EBADMSG, "%s: list %u: %s", file, number, gnutls_strerror(r));
+	/* The list of an intermediate authority: clients bring that certificate along, so it is not here to verify with.
+	 * The file is the operator's own word; a list can only take rights away. */
+	if (status & GNUTLS_CERT_SIGNER_NOT_FOUND)
+		return 0;
+	if (status & ~(unsigned) GNUTLS_CERT_INVALID)
+		return error_set(error, -EBADMSG,
+				 "%s: list %u names an authority of client_ca as its issuer but is not signed by it", file,
+				 number);
+	return 0;
+}
+
+static int
+read_serials(const char *file, unsigned number, gnutls_x509_crl_t crl, struct crl *into, struct error *error)
+{
+	int count = gnutls_x509_crl_get_crt_count(crl);
+	gnutls_x509_crl_iter_t iterator = NULL;
+	int r = 0;
+
+	if (count < 0)
+		return error_set(error, -EBADMSG, "%s: list %u: %s", file, number, gnutls_strerror(count));
+	into->serials = calloc((size_t) count + 1, sizeof(*into->serials));
+	if (!into->serials)
+		return error_set(error, -ENOMEM, "%s: out of memory", file);
+	while (into->count < (size_t) count) {
+		unsigned char bytes[64];
+		size_t size = sizeof(bytes);
+		time_t when;
+		r = gnutls_x509_crl_iter_crt_serial(crl, &iterator, bytes, &size, &when);
+		if (r < 0)
+			break;
+		if (serial_set(&into->serials[into->count], bytes, size) < 0) {
+			r = GNUTLS_E_ASN1_DER_ERROR;
+			break;
+		}
+		into->count++;
+	}
+	gnutls_x509_crl_iter_deinit(iterator);
+	if (r < 0 && r != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
+		return error_set(error, -EBADMSG, "%s: list %u: %s", file, number, gnutls_strerror(r));
+	qsort(into->serials, into->count, sizeof(*into->serials), serial_compare);
+	return 0;
+}
+
+static int
+read_list(const char *file, unsigned number, gnutls_x509_crl_t crl, struct crl *into, struct error *error)
+{
+	gnutls_datum_t issuer = {0};
+	int r = gnutls_x509_crl_get_raw_issuer_dn(crl, &issuer);
+	if (r < 0)
+		return error_set(error, -EBADMSG, "%s: list %u: %s", file, number, gnutls_strerror(r));
+	into->issuer.data = malloc(issuer.size);
+	if (into->issuer.data) {
+		memcpy(into->issuer.data, issuer.data, issuer.size);
+		into->issuer.size = issuer.size;
+	}
+	gnutls_free(issuer.data);
+	if (!into->issuer.data)
+		return error_set(error, -ENOMEM, "%s: out of memory", file);
+	into->this_update = gnutls_x509_crl_get_this_update(crl);
+	into->next_update = gnutls_x509_crl_get_next_update(crl);
+	return read_serials(file, number, crl, into, error);
+}
+
+static int
+read_lists(const char *file, gnutls_x509_crl_t *crls, unsigned count, gnutls_x509_crt_t *authorities,
+	   unsigned authority_count, struct crl_store *store, struct error *error)
+{
+	store->lists = calloc(count, sizeof(*store->lists));
+	if (!store->lists)
+		return error_set(error, -ENOMEM, "%s: out of memory", file);
+	for (unsigned i = 0; i < count; i++) {
+		int r = check_extensions(file, i + 1, crls[i], error);
+		if (r == 0)
+			r = check_signature(file, i + 1, crls[i], authorities, authority_count, error);
+		if (r == 0) {
+			store->count++; /* half-built lists are freed too */
+			r = read_list(file, i + 1, crls[i], &store->lists[i], error);
+		}
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int
+crl_load(const char *file, const gnutls_datum_t *pem, gnutls_x509_crt_t *authorities, unsigned authority_count,
+	 struct crl_store **ret, struct error *error)
+{
+	CLEANUP(crl_free) struct crl_store *store = calloc(1, sizeof(*store));
+	gnutls_x509_crl_t *crls = NULL;
+	unsigned count = 0;
+
+	if (!store)
+		return error_set(error, -ENOMEM, "%s: out of memory", file);
+	int r = gnutls_x509_crl_list_import2(&crls, &count, pem, GNUTLS_X509_FMT_PEM, 0);
+	if (r < 0)
+		return error_set(error, -EBADMSG, "%s: no revocation list in PEM form: %s", file, gnutls_strerror(r));
+	r = read_lists(file, crls, count, authorities, authority_count, store, error);
+	crls_free(crls, count);
+	if (r < 0)
+		return r;
+	*ret = STEAL(store);
+	return 0;
+}
+
+int
+crl_look_up(const struct crl_store *store, gnutls_x509_crt_t certificate, time_t now, struct crl_answer *ret)
+{
+	unsigned char bytes[64];
+	size_t size = sizeof(bytes);
+	gnutls_datum_t issuer = {0};
+	struct serial serial;
+	struct crl_answer answer = {0};
+
+	if (gnutls_x509_crt_get_serial(certificate, bytes, &size) < 0 || serial_set(&serial, bytes, size) < 0)
+		return -EBADMSG;
+	if (gnutls_x509_crt_get_raw_issuer_dn(certificate, &issuer) < 0)
+		return -EBADMSG;
+	for (size_t i = 0; i < store->count; i++) {
+		const struct crl *list = &store->lists[i];
+		if (list->issuer.size != issuer.size || memcmp(list->issuer.data, issuer.data, issuer.size) != 0)
+			continue;
+		if (list->this_update <= now && list->next_update != (time_t) -1 && list->next_update >= now)
+			answer.fresh = true;
+		if (bsearch(&serial, list->serials, list->count, sizeof(serial), serial_compare))
+			answer.revoked = true;
+	}
+	gnutls_free(issuer.data);
+	*ret = answer;
+	return 0;
+}
+
+time_t
+crl_next_update(const struct crl_store *store)
+{
+	time_t earliest = 0;
+	for (size_t i = 0; i < store->count; i++) {
+		time_t next = store->lists[i].next_update;
+		if (next != (time_t) -1 && (!earliest || next < earliest))
+			earliest = next;
+	}
+	return earliest;
+}
+
+void
+crl_free(struct crl_store **store)
+{
+	if (!*store)
+		return;
+	for (size_t i = 0; i < (*store)->count; i++) {
+		free((*store)->lists[i].issuer.data);
+		free((*store)->lists[i].serials);
+	}
+	free((*store)->lists);
+	free(*store);
+	*store = NULL;
+}

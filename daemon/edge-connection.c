@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Connections: birth and death, the one deadline that counts, suspension. */
+#include "edge.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <string.h>
+
+/* How long a connection whose handshake ends during a drain may take to send its first request. */
+static const uint64_t drain_grace = 1000000;
+
+void
+edge_profile_unref(struct edge_profile **profile)
+{
+	struct edge_profile *old = *profile;
+	*profile = NULL;
+	if (!old || atomic_fetch_sub_explicit(&old->references, 1, memory_order_acq_rel) != 1)
+		return;
+	tls_set_unref(&old->set);
+	free(old->listener);
+	free(old);
+}
+
+void
+edge_count(const struct edge_connection *connection, unsigned counter)
+{
+	stats_add(connection->endpoint->stats, counter, 1);
+}
+
+/* --- deadlines --------------------------------------------------------------------------------------------------- */
+
+void
+edge_expect_by(struct edge_connection *connection, enum edge_deadline what, uint64_t at)
+{
+	connection->due = at;
+	connection->due_for = what;
+	if (connection->armed && connection->armed <= at)
+		return; /* the wheel asks early enough and is told the new time then */
+	connection->armed = at;
+	deadline_arm(connection->endpoint->wheel, &connection->deadline, at);
+}
+
+void
+edge_expect(struct edge_connection *connection, enum edge_deadline what)
+{
+	uint64_t timeout = connection->profile->timeouts[what];
+	if (what == EDGE_IDLE && edge_closing(connection) && timeout > drain_grace)
+		timeout = drain_grace;
+	edge_expect_by(connection, what, deadline_now(connection->endpoint->wheel) + timeout);
+}
+
+void
+edge_expect_nothing(struct edge_connection *connection)
+{
+	connection->due = UINT64_MAX;
+}
+
+static void
+connection_expire(struct deadline *deadline)
+{
+	struct edge_connection *connection = CONTAINER_OF(deadline, struct edge_connection, deadline);
+	pthread_mutex_lock(&connection->lock);
+	connection->armed = 0;
+	if (connection->due == UINT64_MAX || connection->dead) {
+		pthread_mutex_unlock(&connection->lock);
+		return;
+	}
+	if (connection->due > deadline_now(connection->endpoint->wheel)) {
+		edge_expect_by(connection, connection->due_for, connection->due);
+	} else {
+		edge_count(connection, EDGE_TIMEOUT + connection->due_for);
+		edge_kill(connection);
+	}
+	pthread_mutex_unlock(&connection->lock);
+}
+
+/* --- life -------------------------------------------------------------------------------------------------------- */
+
+int
+edge_connection_new(struct endpoint *endpoint, struct edge_profile *profile, int fd, const struct sockaddr *address,
+		    struct edge_connection **ret)
+{
+	static atomic_uint numbers;
+	struct edge_connection *connection = calloc(1, sizeof(*connection));
+	if (!connection)
+		return -ENOMEM;
+	connection->endpoint = endpoint;
+	connection->profile = profile;
+	atomic_fetch_add_explicit(&profile->references, 1, memory_order_relaxed);
+	connection->fd = fd;
+	connection->number = atomic_fetch_add_explicit(&numbers, 1, memory_order_relaxed) & 0x7fffffff;
+	memcpy(&connection->address, address,
+	       address->sa_family == AF_INET6 ? sizeof(connection->address.v6) : sizeof(connection->address.v4));
+	connection->key = peer_limit_key(address);
+	connection->handshake.set = profile->set;
+	connection->due = UINT64_MAX;
+	pthread_mutex_init(&connection->lock, NULL);
+	pthread_cond_init(&connection->told, NULL);
+	deadline_init(&connection->deadline, connection_expire);
+	*ret = connection;
+	return 0;
+}
+
+static void
+log_refusal(const struct edge_connection *connection, enum tls_refusal refusal)
+{
+	char address[LISTENER_ADDRESS];
+	if (log_level() < LOG_INFO)
+		return;
+	listener_format(&connection->address.any, address);
+	log_record(LOG_INFO,
+		   LOG_FIELDS({"MTLSD_LISTENER", connection->profile->listener}, {"MTLSD_PEER", address},
+			      {"MTLSD_REFUSAL", tls_refusal_name(refusal)}),
+		   "%s: client %s refused in the handshake: %s", connection->profile->listener, address,
+		   tls_refusal_name(refusal));
+}
+
+/* A handshake that neither succeeded nor ran out of time was refused, by us or by the peer. */
+static void
+settle_handshake(struct edge_connection *connection)
+{
+	if (connection->state == EDGE_OPEN)
+		return;
+	stats_add(connection->endpoint->stats, EDGE_OPEN_HANDSHAKING, (uint64_t) -1);
+	if (connection->state != EDGE_SHAKING || connection->dead)
+		return;
+	enum tls_refusal refusal = connection->handshake.refusal ? connection->handshake.refusal : TLS_PROTOCOL;
+	edge_count(connection, EDGE_REFUSAL + refusal);
+	log_refusal(connection, refusal);
+}
+
+void
+edge_connection_free(struct edge_connection **connection)
+{
+	struct edge_connection *old = *connection;
+	*connection = NULL;
+	if (!old)
+		return;
+	struct endpoint *endpoint = old->endpoint;
+	edge_table_remove(old);
+	deadline_cancel(endpoint->wheel, &old->deadline);
+	if (old->shared) {
+		connection_close(old->shared);
+		connection_unref(&old->shared);
+	}
+	settle_handshake(old);
+	gate_free(&old->gate);
+	edge_profile_unref(&old->profile);
+	peer_limit_give(endpoint->peers, &old->key);
+	stats_add(endpoint->stats, EDGE_OPEN_CONNECTIONS, (uint64_t) -1);
+	pthread_cond_destroy(&old->told);
+	pthread_mutex_destroy(&old->lock);
+	free(old);
+	atomic_fetch_sub(&endpoint->open, 1); /* last: an endpoint without open connections may be freed */
+}
+
+void
+edge_kill(struct edge_connection *connection)
+{
+	if (connection->dead)
+		return;
+	connection->dead = true;
+	/* Not yet seen by libmicrohttpd's thread: the descriptor may be closed already. It looks when it starts. */
+	if (connection->state == EDGE_GIVEN)
+		return;
+	(void) shutdown(connection->fd, SHUT_RDWR);
+	if (connection->suspended) {
+		connection->suspended = EDGE_RUNNING;
+		edge_serve_resume(connection);
+	}
+}
+
+bool
+edge_closing(const struct edge_connection *connection)
+{
+	return atomic_load_explicit(&connection->endpoint->draining, memory_order_relaxed) ||
+	       atomic_load_explicit(&connection->profile->gone, memory_order_relaxed);
+}
+
+void
+edge_wind_down(struct edge_connection *connection)
+{
+	switch (connection->state) {
+	case EDGE_WAITING:
+		edge_kill(connection);
+		break;
+	case EDGE_GIVEN:
+	case EDGE_SHAKING:
+		break; /* its handshake has a deadline, and its first request a short one */
+	case EDGE_OPEN:
+		/* What has arrived is still read; then comes the end. A request under way winds down when it ends. */
+		if (!connection->busy && connection->due_for == EDGE_IDLE && connection->due != UINT64_MAX)
+			(void) shutdown(connection->fd, SHUT_RD);
+		break;
+	}
+}
+
+/* --- suspension -------------------------------------------------------------------------------------------------- */
+
+bool
+edge_suspend(struct edge_connection *connection, enum edge_suspension why, uint32_t events)
+{
+	pthread_mutex_lock(&connection->lock);
+	/* stopping: libmicrohttpd aborts the process if it is stopped with suspended connections. */
+	bool alive = !connection->dead && !atomic_load(&connection->endpoint->stopping);
+	if (alive) {
+		connection->suspended = why;
+		edge_serve_suspend(connection);
+		edge_watch(connection, events);
+	}
+	pthread_mutex_unlock(&connection->lock);
+	return alive;
+}
+
+void
+edge_resume(struct edge_connection *connection, enum edge_suspension why)
+{
+	pthread_mutex_lock(&connection->lock);
+	if (connection->suspended == why) {
+		connection->suspended = EDGE_RUNNING;
+		edge_serve_resume(connection);
+	}
+	pthread_mutex_unlock(&connection->lock);
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/* edge.h - what the parts of the endpoint share: connections from accept to close. Private to endpoint.c and edge-*.c.
+ *
+ * A connection's life, and who acts:
+ *
+ *   WAITING  accepted, nothing received: costs this struct only        watch thread
+ *   GIVEN    handed to libmicrohttpd, not seen by its thread yet       -
+ *   SHAKING  TLS handshake; suspended whenever it waits for the peer   serving thread
+ *   OPEN     requests                                                  serving thread
+ *
+ * Threads: the serving thread of a connection is the libmicrohttpd thread that owns it. Other threads touch it under
+ * its lock, having found it in the table (edge-table.c) or being its deadline. Lock order: table, connection, wheel.
+ * Owns: see the structs.
+ */
+#include "connection.h"
+#include "deadline.h"
+#include "endpoint.h"
+#include "gate.h"
+#include "handshake.h"
+#include "listener.h"
+#include "peer-limit.h"
+#include "stats.h"
+
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/epoll.h>
+
+struct MHD_Connection;
+struct MHD_Daemon;
+struct exchange;
+
+enum edge_deadline {
+	EDGE_HANDSHAKE, /* from accept to the end of the handshake */
+	EDGE_HEADER,	/* from the first byte of a head to its end */
+	EDGE_BODY,	/* from the head's end to the body's, without the time a plugin holds it up */
+	EDGE_WRITE,	/* from the answer's queueing to its last byte */
+	EDGE_IDLE,	/* between requests */
+	EDGE_DEADLINE_COUNT
+};
+
+enum edge_counter {
+	EDGE_ACCEPTED,
+	EDGE_REFUSED_TOTAL,
+	EDGE_REFUSED_ADDRESS,
+	EDGE_REFUSED_OTHER,
+	EDGE_FULL,
+	EDGE_RESUMED,
+	EDGE_BAD_REQUESTS,
+	EDGE_REQUESTS,
+	EDGE_OPEN_CONNECTIONS,	/* gauge */
+	EDGE_OPEN_HANDSHAKING,	/* gauge */
+	EDGE_TIMEOUT,		/* + enum edge_deadline */
+	EDGE_REFUSAL = EDGE_TIMEOUT + EDGE_DEADLINE_COUNT, /* + enum tls_refusal */
+	EDGE_COUNTERS = EDGE_REFUSAL + TLS_REFUSAL_COUNT
+};
+
+/* What the configuration says about connections of one listener: immutable, counted, pinned by its connections. */
+struct edge_profile {
+	atomic_uint references;
+	char *listener;
+	struct tls_set *set;
+	struct gate_limits gate;
+	uint64_t timeouts[EDGE_DEADLINE_COUNT];
+	atomic_bool gone; /* the listener left the configuration */
+};
+
+enum edge_state { EDGE_WAITING, EDGE_GIVEN, EDGE_SHAKING, EDGE_OPEN };
+enum edge_suspension { EDGE_RUNNING, EDGE_FOR_PEER, EDGE_FOR_REQUEST };
+
+struct edge_connection {
+	struct endpoint *endpoint;
+	struct edge_profile *profile; /* owned reference */
+	int fd;			      /* libmicrohttpd's from GIVEN on */
+	uint32_t number;	      /* tells connections apart that had the same descriptor */
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} address;
+	struct peer_key key;
+
+	pthread_mutex_t lock; /* guards from here to the next comment */
+	pthread_cond_t told;  /* telling has ended */
+	enum edge_state state;
+	enum edge_suspension suspended;
+	bool watched; /* in the watch thread's epoll set */
+	bool dead;    /* shut down by us: no step of its request is called any more */
+	bool telling; /* the watch thread is inside request_client_gone */
+	bool busy;    /* between a message's last byte and the end of its answer */
+	struct deadline deadline;
+	uint64_t due;	/* when it is too late; UINT64_MAX: never */
+	uint64_t armed; /* when the wheel will ask; 0: not at all. Never later than due, so that most moves cost nothing */
+	enum edge_deadline due_for;
+	struct exchange *exchange; /* written by the serving thread, under the lock */
+
+	/* The serving thread's alone. */
+	struct MHD_Connection *mhd;
+	gnutls_session_t session;
+	struct handshake handshake;
+	struct gate *gate;
+	enum gate_phase phase; /* as the deadlines know it */
+	struct connection *shared;
+	uint64_t held_up; /* body time left when the request was suspended; 0: not held up */
+};
+
+struct edge_listener {
+	struct listener *socket;
+	struct edge_profile *profile;
+	uint32_t id; /* in epoll events */
+};
+
+struct endpoint {
+	struct request_service *service; /* borrowed */
+	struct stats *stats;
+	struct deadline_wheel *wheel;
+	struct peer_limit *peers;
+	struct MHD_Daemon *mhd;
+	size_t pool_header; /* the largest head the serving daemon has room for */
+	atomic_uint open;
+	atomic_bool draining, stopping;
+	int epoll, wake; /* the watch thread's set; an eventfd in it */
+	int reserve;	 /* given up for a moment when descriptors run out */
+	pthread_t watcher;
+	bool watching;
+
+	pthread_mutex_t lock; /* guards what follows */
+	struct edge_listener *listeners;
+	size_t listener_count;
+	uint32_t next_id;
+	int64_t most, most_per_address;
+};
+
+/* edge-table.c: connections by descriptor and session, for the whole process. */
+int edge_table_init(void);
+int edge_table_insert(struct edge_connection *connection); /* -EMFILE: descriptor too high */
+void edge_table_set_session(struct edge_connection *connection);
+void edge_table_remove(struct edge_connection *connection);
+/* The connection a session of ours belongs to; NULL for a session that is somebody else's. Serving thread only. */
+struct edge_connection *edge_table_find(gnutls_session_t session);
+/* On the thread that has just been handed the connection. */
+struct edge_connection *edge_table_by_descriptor(int fd);
+/* Locked, or NULL. */
+struct edge_connection *edge_table_lock(int fd, uint32_t number);
+/* Calls visit with each connection of the endpoint, locked. */
+void edge_table_visit(const struct endpoint *endpoint, void (*visit)(struct edge_connection *connection));
+/* Frees what is left of the endpoint's connections once no thread serves them; their descriptors are closed already. */
+void edge_table_clear(const struct endpoint *endpoint);
+
+/* edge-connection.c */
+void edge_profile_unref(struct edge_profile **profile);
+int edge_connection_new(struct endpoint *endpoint, struct edge_profile *profile, int fd, const struct sockaddr *address,
+			struct edge_connection **ret);
+/* Does not close the descriptor. */
+void edge_connection_free(struct edge_connection **connection);
+void edge_count(const struct edge_connection *connection, unsigned counter);
+/* Sets the one deadline that counts now. Lock held. */
+void edge_expect(struct edge_connection *connection, enum edge_deadline what);
+void edge_expect_by(struct edge_connection *connection, enum edge_deadline what, uint64_t at);
+void edge_expect_nothing(struct edge_connection *connection);
+/* Shuts the socket down and wakes the connection if it is suspended: it ends on its serving thread. Lock held. */
+void edge_kill(struct edge_connection *connection);
+/* No more requests will be read: at once if it is idle, else after the answer. Lock held. */
+void edge_wind_down(struct edge_connection *connection);
+/* Suspends the connection on its serving thread. False: it is dead, nothing was done. events: what resumes it. */
+bool edge_suspend(struct edge_connection *connection, enum edge_suspension why, uint32_t events);
+/* Any thread. Nothing happens unless it is suspended for that reason. */
+void edge_resume(struct edge_connection *connection, enum edge_suspension why);
+/* True if answers must announce the close. */
+bool edge_closing(const struct edge_connection *connection);
+
+/* edge-watch.c: the thread that accepts and that waits for suspended connections. */
+int edge_watch_start(struct endpoint *endpoint);
+void edge_watch_stop(struct endpoint *endpoint);
+int edge_watch_listener(struct endpoint *endpoint, struct edge_listener *listener);
+/* Watches the connection's descriptor once. Lock held. */
+void edge_watch(struct edge_connection *connection, uint32_t events);
+void edge_unwatch(struct edge_connection *connection);
+
+/* edge-serve.c: libmicrohttpd's daemon. */
+int edge_serve_start(struct endpoint *endpoint, int64_t threads, const struct config_limits *limits,
+		     struct error *error);
+void edge_serve_stop(struct endpoint *endpoint);
+/* Hands the connection and its descriptor over, even on failure. */
+int edge_serve_add(struct edge_connection *connection);
+void edge_serve_suspend(struct edge_connection *connection);
+void edge_serve_resume(struct edge_connection *connection);
+
+/* edge-record.c: the GnuTLS calls that libmicrohttpd makes, seen on their way. */
+struct handshake *edge_record_handshake(gnutls_session_t session);
+/* Fails if this process's dynamic symbols do not lead libmicrohttpd to us: then nothing would guard it. */
+int edge_record_check(struct error *error);
+/* The answer is out: the next request may be read. Serving thread. */
+void edge_record_next(struct edge_connection *connection);
+
+/* edge-exchange.c: one request and its answer. */
+void *edge_exchange_begin(void *endpoint, const char *target, struct MHD_Connection *mhd);
+int edge_exchange_step(void *endpoint, struct MHD_Connection *mhd, const char *method, const char *version,
+		       const char *data, size_t *length, void **exchange);
+void edge_exchange_end(struct MHD_Connection *mhd, void **exchange, bool sent);
+/* The client closed while the request was suspended. Called with the connection locked; unlocks it meanwhile. */
+void edge_exchange_client_gone(struct edge_connection *connection);
