@@ -2,6 +2,7 @@
 #include "image.h"
 
 #include "digest.h"
+#include "scope.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -284,7 +285,12 @@ image_map(struct image *image, const char *directory, const char *plugin, uint64
 
 	if (fstat(image->fd, &st) < 0)
 		return error_set(error, -errno, "cannot look at the image of %s: %m", image->path);
-	if (asprintf(&mapping.name, "%s/%s.%" PRIu64, directory, plugin, number) < 0)
+	/* Constructors run in the caller's scope, but the name is the daemon's. */
+	struct scope_frame frame;
+	scope_enter_daemon(&frame);
+	int length = asprintf(&mapping.name, "%s/%s.%" PRIu64, directory, plugin, number);
+	scope_leave(&frame);
+	if (length < 0)
 		return error_set(error, -ENOMEM, "out of memory");
 	snprintf(target, sizeof(target), "/proc/%d/fd/%d", getpid(), image->fd);
 	(void) unlink(mapping.name);

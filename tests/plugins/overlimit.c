@@ -17,7 +17,7 @@ static uint64_t ceiling;
 static const mtlsd_option options[] = {
 	{.name = "chunk", .type = MTLSD_OPTION_SIZE, .min = 16, .max = 1 << 28, .fallback = "64KiB",
 	 .help = "Bytes of one allocation."},
-	{.name = "ceiling", .type = MTLSD_OPTION_SIZE, .min = 16, .fallback = "256MiB",
+	{.name = "ceiling", .type = MTLSD_OPTION_SIZE, .min = 16, .max = INT64_C(1) << 40, .fallback = "256MiB",
 	 .help = "Stop here if nothing else stops it."},
 	{.name = NULL},
 };
