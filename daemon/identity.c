@@ -316,7 +316,7 @@ san_parse(struct counted *counted, const gnutls_datum_t *extension, struct error
 static int
 san_read(struct counted *counted, gnutls_x509_crt_t certificate, struct error *error)
 {
-	gnutls_datum_t extension = {NULL, 0}, second = {NULL, 0};
+	gnutls_datum_t extension = {NULL, 0};
 	unsigned critical;
 	int r;
 
@@ -325,14 +325,9 @@ san_read(struct counted *counted, gnutls_x509_crt_t certificate, struct error *e
 		return 0;
 	if (r < 0)
 		return library_error(error, "the certificate's alternative names", r);
-	/* Whoever looked at the other one would see another peer. */
-	if (gnutls_x509_crt_get_extension_by_oid2(certificate, san_extension, 1, &second, &critical) >= 0)
-		r = error_set(error, -EBADMSG,
-			      "the certificate has two lists of alternative names; RFC 5280 allows one");
-	else
-		r = san_parse(counted, &extension, error);
+	/* A second list cannot be there: GnuTLS refuses repeated extensions at import (RFC 5280, 4.2). */
+	r = san_parse(counted, &extension, error);
 	gnutls_free(extension.data);
-	gnutls_free(second.data);
 	return r;
 }
 

@@ -225,8 +225,8 @@ static const struct {
 	{"tls: main", "tls: mian", 16, 10, "unknown tls set \"mian\"; did you mean \"main\"?"},
 	{"    tls: main\n", "    tls: main\n  - {name: main, address: \"[::1]:1\"}\n", 17, 12,
 	 "listener \"main\" is there already (line 14)"},
-	{"tls:\n  - name: main", "tls:\n  - {name: other, certificate: a, key: b, client_ca: c}\n  - name: mein", 17, 10,
-	 "unknown tls set \"main\"; did you mean \"mein\"?"},
+	{"tls:\n  - name: main", "tls:\n  - {name: other, certificate: a, key: b, client_ca: c}\n  - name: mein", 17,
+	 10, "unknown tls set \"main\"; did you mean \"mein\"?"},
 	{"  - name: echo\n", "  - name: gate\n", 19, 11, "plugin \"gate\" is there already (line 18)"},
 	{"  - name: gate\n", "  - name: ../gate\n", 18, 11, "is no name; write letters, digits"},
 	{"    path: other.so", "    isolation: process", 20, 16,
@@ -267,8 +267,8 @@ static const struct {
 	{"[GET, POST]", "GET\n    hosts: [\"http://a\"]", 27, 12, "is no host; write the bare name"},
 	{"[gate]", "[gate, gaet]", 30, 21, "unknown plugin \"gaet\"; did you mean \"gate\"?"},
 	{"[gate]", "[gate, gate]", 30, 21, "filter \"gate\" stands twice"},
-	{"/two\n    allow:\n      - any: true\n    handler: echo", "/two\n    allow: [{any: true}]\n    handler: zzz", 35, 14,
-	 "unknown plugin \"zzz\"; add it to the plugins list"},
+	{"/two\n    allow:\n      - any: true\n    handler: echo", "/two\n    allow: [{any: true}]\n    handler: zzz",
+	 35, 14, "unknown plugin \"zzz\"; add it to the plugins list"},
 	{"run_directory: /run/app", "run_directory: [a]", 3, 18, "daemon.run_directory is a list; write a path"},
 	{"listeners:\n  - name: main\n    address: \"[::1]:8443\"\n    tls: main\n", "", 1, 1, "no listeners; add one"},
 	{"threads: 2", "threads: *two", 2, 12, "aliases (*name) are not supported"},
@@ -306,9 +306,11 @@ test_mistakes_have_place_and_cure(void **state UNUSED)
 		assert_int_equal(load_text(text, &config, &said), -EINVAL);
 		assert_ptr_equal(config, (void *) 1);
 		assert_non_null(said);
-		(void) snprintf(place, sizeof(place), "/etc/app/app.yaml:%d:%d: ", mistakes[i].line, mistakes[i].column);
+		(void) snprintf(place, sizeof(place), "/etc/app/app.yaml:%d:%d: ", mistakes[i].line,
+				mistakes[i].column);
 		if (!has_line(said, place, mistakes[i].words)) {
-			print_error("row %zu, \"%s\" expected at %s but said:\n%s\n", i, mistakes[i].words, place, said);
+			print_error("row %zu, \"%s\" expected at %s but said:\n%s\n", i, mistakes[i].words, place,
+				    said);
 			failed++;
 		}
 	}
@@ -334,7 +336,8 @@ test_one_mistake_is_said_once(void **state UNUSED)
 static void
 test_all_mistakes_at_once(void **state UNUSED)
 {
-	static const char text[] = "daemon: {threads: x}\nlimits: {header_count: 0}\nroutes:\n- {name: a, path: b, handler: c}\n";
+	static const char text[] =
+		"daemon: {threads: x}\nlimits: {header_count: 0}\nroutes:\n- {name: a, path: b, handler: c}\n";
 	CLEANUP_FREE char *said = NULL;
 	struct config *config;
 
@@ -407,8 +410,12 @@ test_missing_file_is_named(void **state UNUSED)
 static void
 test_reference_has_every_section(void **state UNUSED)
 {
-	static const char *const keys[] = {"daemon.threads\n", "control.socket\n", "limits.header_size\n",
-					   "tls[].client_crl\n", "listeners[].address\n", "plugins[].memory.hard\n",
+	static const char *const keys[] = {"daemon.threads\n",
+					   "control.socket\n",
+					   "limits.header_size\n",
+					   "tls[].client_crl\n",
+					   "listeners[].address\n",
+					   "plugins[].memory.hard\n",
 					   "routes[].allow[].fingerprint\n"};
 	CLEANUP_FREE char *text = NULL;
 	size_t size = 0;

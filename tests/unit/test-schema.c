@@ -57,7 +57,8 @@ static const struct schema_row outer_rows[] = {
 	{"flag", SCHEMA_BOOL, offsetof(struct outer, flag), .fallback = "true", .help = "A flag."},
 	{"number", SCHEMA_INT, offsetof(struct outer, number), .min = -5, .max = 100, .fallback = "7"},
 	{"size", SCHEMA_SIZE, offsetof(struct outer, size), .max = INT64_C(1) << 40, .fallback = "64KiB"},
-	{"duration", SCHEMA_DURATION, offsetof(struct outer, duration), .min = 1000, .max = 3600000000, .fallback = "10s"},
+	{"duration", SCHEMA_DURATION, offsetof(struct outer, duration), .min = 1000, .max = 3600000000,
+	 .fallback = "10s"},
 	{"text", SCHEMA_STRING, offsetof(struct outer, text), .min = 1, .max = 10},
 	{"path", SCHEMA_PATH, offsetof(struct outer, path), .fallback = "run/x"},
 	{"mode", SCHEMA_MODE, offsetof(struct outer, mode), .fallback = "0660"},
@@ -87,7 +88,7 @@ read_with(struct reading *reading, const struct schema_row *rows, const char *te
 		fail_msg("%s", error.text);
 	assert_int_equal(schema_reader_new("/etc/app/t.yaml", &reading->outer, &reading->reader), 0);
 	reading->result = schema_read(reading->reader, rows, reading->root, &reading->outer);
-	assert_int_equal(reading->result < 0, schema_mistake_count(reading->reader) > 0);
+	assert_int_equal(reading->result<0, schema_mistake_count(reading->reader)> 0);
 }
 
 static void
@@ -133,7 +134,8 @@ test_values(void **state UNUSED)
 
 	read_with(&r, outer_rows,
 		  "flag: off\nnumber: -5\nsize: 3 MiB\nduration: 250ms\ntext: \"no\"\npath: /abs\nmode: 0600\n"
-		  "choice: required\nwords: [a, b]\ninner: {depth: 9}\nitems:\n- {name: x}\n- {name: y}\nany: {k: [v]}\n");
+		  "choice: required\nwords: [a, b]\ninner: {depth: 9}\nitems:\n- {name: x}\n- {name: y}\nany: {k: "
+		  "[v]}\n");
 	assert_int_equal(r.result, 0);
 	assert_false(r.outer.flag);
 	assert_int_equal(r.outer.number, -5);
@@ -353,7 +355,8 @@ test_nearest(void **state UNUSED)
 	assert_null(schema_nearest("ab", names));
 	assert_null(schema_nearest("", names));
 	assert_null(schema_nearest("x", none));
-	assert_null(schema_nearest("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", names));
+	assert_null(schema_nearest("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+				   names));
 }
 
 static void
@@ -367,7 +370,8 @@ test_reference(void **state UNUSED)
 	schema_print_reference(outer_rows, "app", out);
 	assert_int_equal(fclose(out), 0);
 	assert_non_null(strstr(text, "app.flag\n    true or false; default true\n    A flag.\n"));
-	assert_non_null(strstr(text, "app.size\n    a size such as 4096, 16KiB or 64MiB from 0 to 1TiB; default 64KiB\n"));
+	assert_non_null(
+		strstr(text, "app.size\n    a size such as 4096, 16KiB or 64MiB from 0 to 1TiB; default 64KiB\n"));
 	assert_non_null(strstr(text, "app.inner.depth\n    a whole number from 1 to 9; default 3\n"));
 	assert_non_null(strstr(text, "app.items[].name\n    a word or text; required\n"));
 	assert_non_null(strstr(text, "app.choice\n    one of off, soft or required; default soft\n"));

@@ -78,7 +78,8 @@ test_empty_documents_are_empty_maps(void **state UNUSED)
 static void
 test_byte_order_mark_is_skipped(void **state UNUSED)
 {
-	struct yaml_node *root = read_good("\xef\xbb\xbf" "a: 1\n");
+	struct yaml_node *root = read_good("\xef\xbb\xbf"
+					   "a: 1\n");
 
 	assert_string_equal(root->keys[0]->text, "a");
 	yaml_release(&root);
@@ -171,15 +172,15 @@ test_bounds(void **state UNUSED)
 
 	assert_int_equal(read_repeated("[", 33, "", &error), -EINVAL);
 	assert_non_null(strstr(error.text, "t.yaml:1:33: nested deeper than 32"));
-	error = (struct error) {0};
+	error = (struct error){0};
 	assert_int_equal(read_repeated("- ", 32, "x", &error), 0);
 	assert_int_equal(read_repeated("- ", 33, "x", &error), -EINVAL);
-	error = (struct error) {0};
+	error = (struct error){0};
 	/* the list itself is a value too */
 	assert_int_equal(read_repeated("- x\n", 99999, "", &error), 0);
 	assert_int_equal(read_repeated("- x\n", 100000, "", &error), -EINVAL);
 	assert_non_null(strstr(error.text, "t.yaml:100000:3: "));
-	error = (struct error) {0};
+	error = (struct error){0};
 	assert_int_equal(read_repeated("#", 4 * 1024 * 1024, "", &error), 0);
 	assert_int_equal(read_repeated("#", 4 * 1024 * 1024, "#", &error), -EFBIG);
 }
@@ -224,7 +225,7 @@ test_files(void **state)
 	yaml_release(&root);
 	assert_int_equal(unlink(path), 0);
 
-	error = (struct error) {0};
+	error = (struct error){0};
 	assert_int_equal(yaml_read_file(*state, &root, &error), -EINVAL);
 	assert_non_null(strstr(error.text, "not a regular file"));
 	/* must not wait for a writer */
