@@ -5,8 +5,11 @@
 #include "log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
+/* RFC 9112, 9.6: close in stages. Long enough for a round trip to anywhere and a retransmission. */
+static const uint64_t linger_time = 2000000;
 /* How long a connection whose handshake ends during a drain may take to send its first request. */
 static const uint64_t drain_grace = 1000000;
 
@@ -44,7 +47,7 @@ edge_expect_by(struct edge_connection *connection, enum edge_deadline what, uint
 void
 edge_expect(struct edge_connection *connection, enum edge_deadline what)
 {
-	uint64_t timeout = connection->profile->timeouts[what];
+	uint64_t timeout = what == EDGE_LINGER ? linger_time : connection->profile->timeouts[what];
 	if (what == EDGE_IDLE && edge_closing(connection) && timeout > drain_grace)
 		timeout = drain_grace;
 	edge_expect_by(connection, what, deadline_now(connection->endpoint->wheel) + timeout);
@@ -69,7 +72,8 @@ connection_expire(struct deadline *deadline)
 	if (connection->due > deadline_now(connection->endpoint->wheel)) {
 		edge_expect_by(connection, connection->due_for, connection->due);
 	} else {
-		edge_count(connection, EDGE_TIMEOUT + connection->due_for);
+		if (connection->due_for < EDGE_DEADLINE_COUNT)
+			edge_count(connection, EDGE_TIMEOUT + connection->due_for);
 		edge_kill(connection);
 	}
 	pthread_mutex_unlock(&connection->lock);
@@ -120,7 +124,7 @@ log_refusal(const struct edge_connection *connection, enum tls_refusal refusal)
 static void
 settle_handshake(struct edge_connection *connection)
 {
-	if (connection->state == EDGE_OPEN)
+	if (connection->state == EDGE_OPEN || connection->state == EDGE_LINGERING)
 		return;
 	stats_add(connection->endpoint->stats, EDGE_OPEN_HANDSHAKING, (uint64_t) -1);
 	if (connection->state != EDGE_SHAKING || connection->dead)
@@ -128,6 +132,58 @@ settle_handshake(struct edge_connection *connection)
 	enum tls_refusal refusal = connection->handshake.refusal ? connection->handshake.refusal : TLS_PROTOCOL;
 	edge_count(connection, EDGE_REFUSAL + refusal);
 	log_refusal(connection, refusal);
+}
+
+/* Ends all but the struct and its place in the counts. */
+static void
+connection_retire(struct edge_connection *connection)
+{
+	edge_table_remove(connection);
+	deadline_cancel(connection->endpoint->wheel, &connection->deadline);
+	if (connection->shared) {
+		connection_close(connection->shared);
+		connection_unref(&connection->shared);
+	}
+	settle_handshake(connection);
+	gate_free(&connection->gate);
+}
+
+/* A socket that is closed with unread bytes sends a reset, and a reset makes the client's kernel forget what it has not
+ * read yet: the alert or the page that says why. */
+static bool
+connection_linger(struct edge_connection *connection)
+{
+	bool words = connection->last_words || (connection->state != EDGE_OPEN && connection->handshake.alerted);
+	if (!words || connection->dead || atomic_load(&connection->endpoint->stopping))
+		return false;
+	int copy = fcntl(connection->fd, F_DUPFD_CLOEXEC, 3);
+	if (copy < 0)
+		return false;
+	(void) shutdown(copy, SHUT_WR);
+	connection_retire(connection);
+	connection->state = EDGE_LINGERING;
+	connection->fd = copy;
+	connection->suspended = EDGE_RUNNING;
+	connection->armed = 0;
+	if (edge_table_insert(connection) < 0) {
+		(void) close(copy);
+		edge_connection_free(&connection);
+		return true;
+	}
+	pthread_mutex_lock(&connection->lock);
+	edge_expect(connection, EDGE_LINGER);
+	edge_watch(connection, EPOLLIN | EPOLLRDHUP);
+	pthread_mutex_unlock(&connection->lock);
+	return true;
+}
+
+void
+edge_connection_closed(struct edge_connection **connection)
+{
+	edge_unwatch(*connection);
+	if (!connection_linger(*connection))
+		edge_connection_free(connection);
+	*connection = NULL;
 }
 
 void
@@ -138,14 +194,7 @@ edge_connection_free(struct edge_connection **connection)
 	if (!old)
 		return;
 	struct endpoint *endpoint = old->endpoint;
-	edge_table_remove(old);
-	deadline_cancel(endpoint->wheel, &old->deadline);
-	if (old->shared) {
-		connection_close(old->shared);
-		connection_unref(&old->shared);
-	}
-	settle_handshake(old);
-	gate_free(&old->gate);
+	connection_retire(old);
 	edge_profile_unref(&old->profile);
 	peer_limit_give(endpoint->peers, &old->key);
 	stats_add(endpoint->stats, EDGE_OPEN_CONNECTIONS, (uint64_t) -1);
@@ -184,6 +233,8 @@ edge_wind_down(struct edge_connection *connection)
 	switch (connection->state) {
 	case EDGE_WAITING:
 		edge_kill(connection);
+		break;
+	case EDGE_LINGERING:
 		break;
 	case EDGE_GIVEN:
 	case EDGE_SHAKING:

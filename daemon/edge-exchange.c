@@ -189,6 +189,7 @@ answer_page(struct edge_connection *connection, struct MHD_Connection *mhd, int 
 		MHD_create_response_from_buffer((size_t) n, text, MHD_RESPMEM_MUST_COPY);
 	if (answer)
 		(void) MHD_add_response_header(answer, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain; charset=utf-8");
+	connection->last_words = true;
 	return answer_queue(connection, mhd, status, answer, true);
 }
 
@@ -349,8 +350,10 @@ step_head(struct exchange *exchange, struct MHD_Connection *mhd, const char *met
 	exchange->waiting = next == REQUEST_WAIT;
 	exchange->answering = next == REQUEST_ANSWER;
 	/* A body that nobody wants: answered before it is read, and the connection closed. */
-	if (exchange->answering && gate_content_length(connection->gate) != 0)
+	if (exchange->answering && gate_content_length(connection->gate) != 0) {
+		connection->last_words = true;
 		return exchange_answer(exchange, mhd);
+	}
 	exchange->head_done = !exchange->waiting;
 	return 0;
 }
@@ -380,6 +383,7 @@ step_body(struct exchange *exchange, const char *data, size_t *length)
 	if (next == REQUEST_ANSWER && !ended) {
 		/* No answer can be queued in the middle of a body: let it end now. */
 		exchange->answering = true;
+		connection->last_words = true;
 		gate_abandon(connection->gate);
 	}
 	return 0;

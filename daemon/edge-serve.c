@@ -83,8 +83,7 @@ notify_connection(void *cls, struct MHD_Connection *mhd, void **socket_context,
 	}
 	struct edge_connection *connection = *socket_context;
 	*socket_context = NULL;
-	edge_unwatch(connection);
-	edge_connection_free(&connection);
+	edge_connection_closed(&connection);
 }
 
 static enum MHD_Result

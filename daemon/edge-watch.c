@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-enum { EVENTS = 64, ACCEPTS_AT_ONCE = 32 };
+enum { EVENTS = 64, ACCEPTS_AT_ONCE = 32, THROW_AWAY = 256 * 1024 };
 
 /* epoll data: a connection's number and descriptor, or this bit and a listener's id. */
 static const uint64_t listener_bit = UINT64_C(1) << 63;
@@ -157,11 +157,34 @@ connection_begin(struct edge_connection *connection, uint32_t events)
 	}
 }
 
+/* Lock held; releases it. */
+static void
+connection_throw_away(struct edge_connection *connection)
+{
+	char bytes[4096];
+	ssize_t n;
+	bool over = connection->dead;
+	while (!over && (n = recv(connection->fd, bytes, sizeof(bytes), MSG_DONTWAIT)) != -1) {
+		connection->thrown_away += (size_t) n;
+		over = n == 0 || connection->thrown_away > THROW_AWAY;
+	}
+	over = over || (errno != EAGAIN && errno != EINTR);
+	if (!over)
+		edge_watch(connection, EPOLLIN | EPOLLRDHUP);
+	pthread_mutex_unlock(&connection->lock);
+	if (over)
+		connection_drop(connection);
+}
+
 static void
 connection_event(struct edge_connection *connection, uint32_t events)
 {
 	if (connection->state == EDGE_WAITING) {
 		connection_begin(connection, events);
+		return;
+	}
+	if (connection->state == EDGE_LINGERING) {
+		connection_throw_away(connection);
 		return;
 	}
 	if (connection->suspended == EDGE_FOR_PEER) {

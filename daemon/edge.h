@@ -8,6 +8,8 @@
  *   GIVEN    handed to libmicrohttpd, not seen by its thread yet       -
  *   SHAKING  TLS handshake; suspended whenever it waits for the peer   serving thread
  *   OPEN     requests                                                  serving thread
+ *   LINGERING  closed by us; what the client still sends is thrown     watch thread
+ *            away, because a reset would take our last words from it
  *
  * Threads: the serving thread of a connection is the libmicrohttpd thread that owns it. Other threads touch it under
  * its lock, having found it in the table (edge-table.c) or being its deadline. Lock order: table, connection, wheel.
@@ -37,7 +39,8 @@ enum edge_deadline {
 	EDGE_BODY,	/* from the head's end to the body's, without the time a plugin holds it up */
 	EDGE_WRITE,	/* from the answer's queueing to its last byte */
 	EDGE_IDLE,	/* between requests */
-	EDGE_DEADLINE_COUNT
+	EDGE_DEADLINE_COUNT,
+	EDGE_LINGER = EDGE_DEADLINE_COUNT /* not counted: it is over already */
 };
 
 enum edge_counter {
@@ -66,13 +69,13 @@ struct edge_profile {
 	atomic_bool gone; /* the listener left the configuration */
 };
 
-enum edge_state { EDGE_WAITING, EDGE_GIVEN, EDGE_SHAKING, EDGE_OPEN };
+enum edge_state { EDGE_WAITING, EDGE_GIVEN, EDGE_SHAKING, EDGE_OPEN, EDGE_LINGERING };
 enum edge_suspension { EDGE_RUNNING, EDGE_FOR_PEER, EDGE_FOR_REQUEST };
 
 struct edge_connection {
 	struct endpoint *endpoint;
 	struct edge_profile *profile; /* owned reference */
-	int fd;			      /* libmicrohttpd's from GIVEN on */
+	int fd;			      /* libmicrohttpd's from GIVEN on; a copy when LINGERING */
 	uint32_t number;	      /* tells connections apart that had the same descriptor */
 	union {
 		struct sockaddr any;
@@ -102,6 +105,8 @@ struct edge_connection {
 	struct gate *gate;
 	enum gate_phase phase; /* as the deadlines know it */
 	struct connection *shared;
+	bool last_words;	/* the client may miss our answer or alert if the close resets it */
+	size_t thrown_away;	/* bytes, while LINGERING (the watch thread's) */
 	uint64_t held_up; /* body time left when the request was suspended; 0: not held up */
 };
 
@@ -152,6 +157,8 @@ void edge_table_clear(const struct endpoint *endpoint);
 void edge_profile_unref(struct edge_profile **profile);
 int edge_connection_new(struct endpoint *endpoint, struct edge_profile *profile, int fd, const struct sockaddr *address,
 			struct edge_connection **ret);
+/* libmicrohttpd is done with it and will close its descriptor: frees the connection, or lets it linger. */
+void edge_connection_closed(struct edge_connection **connection);
 /* Does not close the descriptor. */
 void edge_connection_free(struct edge_connection **connection);
 void edge_count(const struct edge_connection *connection, unsigned counter);

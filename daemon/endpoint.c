@@ -351,8 +351,8 @@ endpoint_listeners(const struct endpoint *endpoint, struct endpoint_listener *re
 static void
 close_waiting(struct edge_connection *connection)
 {
-	/* Nobody but the watch thread, which has ended, would close this one. */
-	if (connection->state == EDGE_WAITING)
+	/* Nobody but the watch thread, which has ended, would close these. */
+	if (connection->state == EDGE_WAITING || connection->state == EDGE_LINGERING)
 		(void) close(connection->fd);
 }
 
