@@ -113,7 +113,7 @@ class Daemon:
                        "drain_timeout": "10s"},
             "control": {"socket": self.socket},
             "tls": [document.merge({"name": "main", "certificate": self.pki.server[0], "key": self.pki.server[1],
-                                    "client_ca": self.pki.ca, "client_crl": self.pki.crl, "crl": "required"},
+                                    "client_ca": self.pki.client_ca, "client_crl": self.pki.crl, "crl": "required"},
                                    tls or {})],
             "listeners": listeners or [dict(name="main", address="127.0.0.1:0", tls="main")],
             "plugins": plugins,

@@ -113,11 +113,15 @@ class Pki:
         self.other_authority = Authority("somebody else's CA")
         self.intermediate_authority = Authority("mtlsd test intermediate CA", parent=self.authority)
         self.ca = self._write("ca.pem", to_pem(self.authority.certificate))
+        # What the server trusts for clients. With the intermediate in it, that one's revocation list can be verified.
+        self.client_ca = self._write("client-ca.pem", to_pem(self.authority.certificate)
+                                     + to_pem(self.intermediate_authority.certificate))
         self.other_ca = self._write("other-ca.pem", to_pem(self.other_authority.certificate))
         self.server = self._server("server", self.authority)
         self.other_server = self._server("other-server", self.authority)
         self.client("revoked")
         self.crl = self.write_crl("crl.pem")
+        self.root_crl = self._write("root-crl.pem", self.authority.crl())
         self.stale_crl = self._write("stale-crl.pem", self.authority.crl(since=-10 * DAY, until=-DAY)
                                      + self.intermediate_authority.crl(since=-10 * DAY, until=-DAY))
 

@@ -111,7 +111,7 @@ MISTAKES = {
 
 def fill(text, pki, run):
     """The text with its {placeholders} filled in."""
-    known = dict(run=run, certificate=pki.server[0], key=pki.server[1], ca=pki.ca, crl=pki.crl,
+    known = dict(run=run, certificate=pki.server[0], key=pki.server[1], ca=pki.client_ca, crl=pki.crl,
                  echo=harness.plugin_path("echo.so"), leak=harness.plugin_path("leak.so"))
     return re.sub(r"\{(\w+)\}", lambda match: str(known[match.group(1)]), text)
 
