@@ -85,18 +85,26 @@ alloc_place_bytes(const struct alloc_place *place)
 	return place->class == CLASS_LARGE ? place->span->bytes : class_rows[place->class].size;
 }
 
-/* The side word of a new block; notes it in the booking's journal. */
-static uint64_t
-alloc_word(struct heap *heap, struct bin_set *set, void *block, unsigned flags, uintptr_t site)
-{
-	uint64_t word = SIDE_LIVE;
+/* What a block is made for: who asks, and whose place it takes. */
+struct alloc_wish {
+	uintptr_t site;
+	unsigned flags;
+	uint64_t old; /* side word of the block that moves here; 0: it is a new one */
+};
 
-	word |= set != NULL ? bin_site_bits(set, site) : side_site_bits(site_number(&heap->sites, site));
-	if (flags & ALLOC_ARENA)
-		return word | SIDE_ARENA | __atomic_load_n(heap->clock, __ATOMIC_RELAXED);
-	if (bin_self.journal != NULL && journal_note(block))
+/* The side word of a block. A moved block keeps its birth. One that was on a booking's account goes to that of the booking
+ * which moves it, since the other's journal has the old address; moved outside of any it is on none. */
+static uint64_t
+alloc_word(struct heap *heap, struct bin_set *set, void *block, const struct alloc_wish *wish)
+{
+	uint64_t word = SIDE_LIVE, old = wish->old;
+
+	word |= set != NULL ? bin_site_bits(set, wish->site) : side_site_bits(site_number(&heap->sites, wish->site));
+	if (wish->flags & ALLOC_ARENA)
+		return word | SIDE_ARENA | (old != 0 ? side_epoch(old) : __atomic_load_n(heap->clock, __ATOMIC_RELAXED));
+	if (bin_self.journal != NULL && (old == 0 || old & SIDE_BOOKED) && journal_note(block))
 		return word | bin_self.tag;
-	return word | __atomic_load_n(heap->clock, __ATOMIC_RELAXED);
+	return word | (old != 0 ? side_epoch(old) : __atomic_load_n(heap->clock, __ATOMIC_RELAXED));
 }
 
 /* Counts what passes by the bins: into the thread's own counts, or the heap's when it has none. */
@@ -115,7 +123,7 @@ alloc_count(struct heap *heap, struct bin_set *set, uint64_t objects, uint64_t b
 }
 
 static void *
-alloc_small(struct heap *heap, unsigned class, unsigned flags, uintptr_t site)
+alloc_small(struct heap *heap, unsigned class, const struct alloc_wish *wish)
 {
 	struct bin_set *set = bin_set_of(heap);
 	uint32_t size = class_rows[class].size;
@@ -123,14 +131,14 @@ alloc_small(struct heap *heap, unsigned class, unsigned flags, uintptr_t site)
 
 	if (set != NULL) {
 		struct bin *bin = &set->bins[class];
-		if (bin->top == bin->floor && !bin_refill(set, class, site))
+		if (bin->top == bin->floor && !bin_refill(set, class, wish->site))
 			return NULL;
 		entry = bin->top[-1];
 		bin_move_top(bin, bin->top - 1);
 		__atomic_store_n(&bin->served, bin->served + 1, __ATOMIC_RELAXED);
 	} else {
 		if (!heap_charge(heap, size))
-			return heap_refuse(heap, site);
+			return heap_refuse(heap, wish->site);
 		if (central_take(heap, class, &entry, 1) == 0) {
 			heap_uncharge(heap, size);
 			errno = ENOMEM;
@@ -138,16 +146,16 @@ alloc_small(struct heap *heap, unsigned class, unsigned flags, uintptr_t site)
 		}
 		alloc_count(heap, NULL, 1, size, 0);
 	}
-	if (flags & ALLOC_ARENA)
+	if (wish->flags & ALLOC_ARENA)
 		alloc_count(heap, set, 0, 0, size);
-	if (flags & ALLOC_ZERO)
+	if (wish->flags & ALLOC_ZERO)
 		memset(entry.block, 0, size);
-	side_store(entry.side, alloc_word(heap, set, entry.block, flags, site));
+	side_store(entry.side, alloc_word(heap, set, entry.block, wish));
 	return entry.block;
 }
 
 static void *
-alloc_large(struct heap *heap, size_t size, size_t align, unsigned flags, uintptr_t site)
+alloc_large(struct heap *heap, size_t size, size_t align, const struct alloc_wish *wish)
 {
 	uint64_t bytes = (size + RUN_PAGE - 1) & ~(uint64_t) (RUN_PAGE - 1);
 	uint64_t granules = (bytes + RUN_GRANULE - 1) >> RUN_SHIFT;
@@ -158,7 +166,7 @@ alloc_large(struct heap *heap, size_t size, size_t align, unsigned flags, uintpt
 		return NULL;
 	}
 	if (!heap_charge(heap, bytes))
-		return heap_refuse(heap, site);
+		return heap_refuse(heap, wish->site);
 	uint32_t taken = run_take(&heap->runs, (uint32_t) granules, (uint32_t) align_granules, bytes / RUN_PAGE);
 	if (taken == 0) {
 		heap_uncharge(heap, bytes);
@@ -167,20 +175,20 @@ alloc_large(struct heap *heap, size_t size, size_t align, unsigned flags, uintpt
 	}
 	struct span *span = &heap->spans[taken - 1];
 	void *block = (void *) (heap->base + ((uintptr_t) (taken - 1) << RUN_SHIFT));
-	if (flags & ALLOC_ZERO && !span->zeroed)
+	if (wish->flags & ALLOC_ZERO && !span->zeroed)
 		memset(block, 0, size);
 	__atomic_store_n(&span->bytes, bytes, __ATOMIC_RELAXED);
 	side_store(&span->word, 0);
 	span_open(span, CLASS_LARGE, 0, 0, 0, &span->word);
 	__atomic_fetch_add(&heap->large_objects, 1, __ATOMIC_RELAXED);
 	struct bin_set *set = bin_set_of(heap);
-	alloc_count(heap, set, 1, bytes, flags & ALLOC_ARENA ? bytes : 0);
-	side_store(&span->word, alloc_word(heap, set, block, flags, site));
+	alloc_count(heap, set, 1, bytes, wish->flags & ALLOC_ARENA ? bytes : 0);
+	side_store(&span->word, alloc_word(heap, set, block, wish));
 	return block;
 }
 
-void *
-alloc_block(struct heap *heap, size_t size, size_t align, unsigned flags, uintptr_t site)
+static void *
+alloc_fulfil(struct heap *heap, size_t size, size_t align, const struct alloc_wish *wish)
 {
 	if (size > PTRDIFF_MAX || align > PTRDIFF_MAX) {
 		errno = ENOMEM;
@@ -188,15 +196,23 @@ alloc_block(struct heap *heap, size_t size, size_t align, unsigned flags, uintpt
 	}
 	if (align <= 16) {
 		if (size <= CLASS_MAX_BYTES)
-			return alloc_small(heap, class_of(size), flags, site);
-		return alloc_large(heap, size, 0, flags, site);
+			return alloc_small(heap, class_of(size), wish);
+		return alloc_large(heap, size, 0, wish);
 	}
 	/* Spans start on 64 KiB, so a block is aligned if its class's size is a multiple of the alignment. */
 	if (size <= CLASS_MAX_BYTES && align <= CLASS_MAX_BYTES)
 		for (unsigned class = class_of(size < align ? align : size); class <= CLASS_COUNT; class ++)
 			if (class_rows[class].size % align == 0)
-				return alloc_small(heap, class, flags, site);
-	return alloc_large(heap, size == 0 ? 1 : size, align, flags, site);
+				return alloc_small(heap, class, wish);
+	return alloc_large(heap, size == 0 ? 1 : size, align, wish);
+}
+
+void *
+alloc_block(struct heap *heap, size_t size, size_t align, unsigned flags, uintptr_t site)
+{
+	struct alloc_wish wish = { .site = site, .flags = flags };
+
+	return alloc_fulfil(heap, size, align, &wish);
 }
 
 static void
@@ -281,25 +297,44 @@ alloc_resize_large(const struct alloc_place *place, size_t size)
 	return true;
 }
 
-/* Gives a moved block its birth back. A block that another open booking waits for passes to this one's account: the
- * other one's journal has the old address. */
-static void
-alloc_keep_birth(void *block, uint64_t old)
+/* The common case: a small block of a heap this thread has bins of, to another small one. NULL: the long way. */
+static inline void *
+alloc_resize_small(void *p, size_t size, uintptr_t site)
 {
-	struct alloc_place place;
+	uintptr_t offset = (uintptr_t) p - bin_range.base;
+	const struct bin_slot *mine = &bin_self.slots[offset >> bin_range.shift];
+	const struct span *span = &bin_range.spans[offset >> RUN_SHIFT];
 
-	if (alloc_locate(block, &place) != 0)
-		return;
-	uint64_t word = side_load(place.side);
-	if (word & SIDE_BOOKED && (old & SIDE_BOOKED || side_epoch(old) == side_epoch(word)))
-		return;
-	word &= ~(SIDE_BOOKED | (uint64_t) UINT32_MAX);
-	side_store(place.side, word | side_epoch(old));
+	if (mine->generation != __atomic_load_n(&bin_range.generation[offset >> bin_range.shift], __ATOMIC_RELAXED) ||
+	    size > CLASS_MAX_BYTES || span->bin == 0)
+		return NULL;
+	uint64_t product = (uint64_t) (offset & (RUN_GRANULE - 1)) * span->magic;
+	uint64_t old = side_load(&span->side[product >> 32]);
+	if ((uint32_t) product >= span->magic || !side_is_plain(old))
+		return NULL;
+	if (size <= span->size && size >= span->size / 2)
+		return p;
+	struct bin *bin = &mine->set->bins[class_of(size)];
+	void *moved = bin_pop_from(mine->set, bin, site);
+	if (moved == NULL)
+		return NULL;
+	/* The entry just popped still lies behind the top. As alloc_word would: the birth goes along. */
+	uint64_t *side = bin->top->side, word = side_load(side);
+	if (bin_self.journal == NULL || !(old & SIDE_BOOKED))
+		side_store(side, (word & ~(SIDE_BOOKED | (uint64_t) UINT32_MAX)) | side_epoch(old));
+	memcpy(moved, p, size < span->size ? size : span->size);
+	if (!bin_push(p, offset))
+		alloc_free(p, site);
+	return moved;
 }
 
 void *
 alloc_resize(void *p, size_t size, uintptr_t site)
 {
+	void *done = alloc_resize_small(p, size, site);
+
+	if (done != NULL)
+		return done;
 	struct alloc_place place = { 0 };
 	int wrong = alloc_locate(p, &place);
 
@@ -318,12 +353,15 @@ alloc_resize(void *p, size_t size, uintptr_t site)
 			return p;
 	} else if (size <= old && size >= old / 2)
 		return p;
-	void *moved = alloc_block(place.heap, size, 0, word & SIDE_ARENA ? ALLOC_ARENA : 0, site);
+	struct alloc_wish wish = { .site = site, .flags = word & SIDE_ARENA ? ALLOC_ARENA : 0, .old = word };
+	void *moved = alloc_fulfil(place.heap, size, 0, &wish);
 	if (moved == NULL)
 		return size <= old ? p : NULL; /* a block that cannot shrink stays as it is */
 	memcpy(moved, p, size < old ? size : old);
-	alloc_keep_birth(moved, word);
-	alloc_free(p, site);
+	if (place.class == CLASS_LARGE)
+		alloc_free_large(&place);
+	else
+		alloc_free_small(&place, p);
 	return moved;
 }
 

@@ -21,7 +21,7 @@ struct journal;
 struct scope_space;
 
 enum {
-	BIN_SITES_LOG = 6,
+	BIN_SITES_LOG = 8,
 	BIN_SITES = 1 << BIN_SITES_LOG, /* call sites a thread knows by heart, a heap */
 	BIN_HEAPS = 2048, /* most heaps a process can have: 47 bits of addresses hold no more */
 };

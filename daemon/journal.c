@@ -25,12 +25,27 @@ journal_clear(struct journal *journal)
 	journal_setup(journal, journal->tag);
 }
 
+/* Told from the span and the side word alone: the block is no longer the booking's. Right for every block that is still
+ * live, since its span cannot change. While another thread frees the block its span may become another class's; what is
+ * read then is some other word, or readable memory behind a shorter side table (META_SLACK): by then the block is out, and
+ * if it does not look so, journal_claim finds out. */
+static inline bool
+journal_is_out(const struct journal *journal, const void *block)
+{
+	const struct span *span = &bin_range.spans[((uintptr_t) block - bin_range.base) >> RUN_SHIFT];
+	const uint64_t *side = __atomic_load_n(&span->side, __ATOMIC_RELAXED);
+	uint64_t product = ((uintptr_t) block & (RUN_GRANULE - 1)) * (uint64_t) __atomic_load_n(&span->magic, __ATOMIC_RELAXED);
+	uint64_t word = side_load(&side[product >> 32]);
+
+	return (word & (SIDE_LIVE | SIDE_BOOKED)) != (SIDE_LIVE | SIDE_BOOKED) || side_epoch(word) != side_epoch(journal->tag);
+}
+
 /* Takes the block off the booking if it still is on it. */
 static bool
 journal_claim(const struct journal *journal, void *block, const struct heap **ret_heap, uint64_t **ret_side,
 	      uint64_t *ret_word, uint64_t *ret_bytes)
 {
-	if (!alloc_find(block, ret_heap, ret_side, ret_bytes))
+	if (journal_is_out(journal, block) || !alloc_find(block, ret_heap, ret_side, ret_bytes))
 		return false;
 	uint64_t word = side_load(*ret_side);
 	if (!(word & SIDE_LIVE) || !(word & SIDE_BOOKED) || side_epoch(word) != side_epoch(journal->tag))
@@ -66,7 +81,7 @@ journal_make_room(struct journal *journal)
 {
 	journal_compact(journal);
 	size_t used = (size_t) (journal->next - journal->start), size = (size_t) (journal->end - journal->start);
-	if (used <= size / 2)
+	if (used <= size / 4)
 		return true;
 	/* Daemon memory, although a plugin's call brought us here. */
 	struct scope_space *space = bin_pause();

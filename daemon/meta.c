@@ -6,6 +6,7 @@
 enum {
 	META_LINE = 64,
 	META_STEP = 1 << 20, /* opened at a time; untouched pages of it cost nothing */
+	META_SLACK = 1 << 15, /* readable behind the last piece: the largest side table, see journal_is_out */
 };
 
 void
@@ -22,10 +23,10 @@ meta_take(struct meta *meta, size_t bytes)
 
 	bytes = (bytes + META_LINE - 1) & ~(size_t) (META_LINE - 1);
 	pthread_mutex_lock(&meta->lock);
-	if (bytes > meta->end - meta->next)
+	if (bytes + META_SLACK > meta->end - meta->next)
 		goto out;
-	if (meta->next + bytes > meta->committed) {
-		uintptr_t upto = (meta->next + bytes + META_STEP - 1) & ~(uintptr_t) (META_STEP - 1);
+	if (meta->next + bytes + META_SLACK > meta->committed) {
+		uintptr_t upto = (meta->next + bytes + META_SLACK + META_STEP - 1) & ~(uintptr_t) (META_STEP - 1);
 		if (upto > meta->end)
 			upto = meta->end;
 		if (mprotect((void *) meta->committed, upto - meta->committed, PROT_READ | PROT_WRITE) < 0)

@@ -526,9 +526,43 @@ test_foreign_survives(void **state UNUSED)
 	assert_string_equal(getenv("SCOPE_TEST"), "daemon");
 }
 
+/* Without the layer everything can be called, nothing is counted, and plugins use the C library's memory. */
+static void
+test_without_layer(void **state UNUSED)
+{
+	struct heap *foreign = NULL;
+	struct scope_space *space = NULL;
+	struct scope_booking *booking = NULL;
+	struct scope_arena *arena = NULL;
+	struct scope_frame frame, inner;
+	uint64_t bytes = 1, blocks = 1;
+
+	assert_int_equal(heap_new("off/foreign", NULL, false, &foreign), 0);
+	assert_int_equal(scope_space_new("off", 1, foreign, NULL, &space), 0);
+	scope_space_set_image(space, (uintptr_t) test_without_layer, (uintptr_t) test_without_layer + 4096);
+	assert_int_equal(scope_booking_open(space, &booking), 0);
+	scope_enter(&frame, space, booking);
+	char *plain = malloc(100);
+	assert_non_null(scope_arena_alloc(&arena, space, 100));
+	scope_enter_daemon(&inner);
+	scope_leave(&inner);
+	scope_leave(&frame);
+	assert_null(heap_of(plain));
+	free(plain);
+	scope_booking_close(&booking, 0, 2, &bytes, &blocks);
+	assert_int_equal(bytes, 0);
+	assert_int_equal(blocks, 0);
+	scope_arena_free(&arena);
+	assert_int_equal(scope_space_threads(space), 0);
+	assert_int_equal(usage_of(scope_space_own(space)).live_bytes, 0);
+	scope_space_free(&space);
+	heap_free(&foreign);
+}
+
 int
 main(void)
 {
+	const struct CMUnitTest off[] = { cmocka_unit_test(test_without_layer) };
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_who_gets_what, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_realloc_stays, setup, teardown),
@@ -541,9 +575,7 @@ main(void)
 		cmocka_unit_test(test_foreign_survives),
 	};
 
-	if (!scope_active()) {
-		(void) printf("the heap layer is not in this build: nothing to test\n");
-		return 77; /* what automake counts as skipped */
-	}
+	if (!scope_active())
+		return cmocka_run_group_tests(off, NULL, NULL);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
