@@ -57,34 +57,37 @@ image_check_file(const char *path, const struct stat *st, struct error *error)
 	return 0;
 }
 
+/* A sealed memory file with the first size bytes of `from`; its digest too, if wanted. */
 static int
-image_copy(struct image *image, int from, size_t size, struct error *error)
+copy_sealed(const char *path, int from, size_t size, char *ret_sha256, int *ret_fd, struct error *error)
 {
 	char name[64];
-	const char *base = strrchr(image->path, '/');
-	snprintf(name, sizeof(name), "mtlsd:%s", base != NULL ? base + 1 : image->path);
-	image->fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (image->fd < 0 || ftruncate(image->fd, (off_t) size) < 0)
-		return error_set(error, -errno, "no memory file for %s: %m", image->path);
-	char *copy = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, image->fd, 0);
+	const char *base = strrchr(path, '/');
+	snprintf(name, sizeof(name), "mtlsd:%s", base != NULL ? base + 1 : path);
+	CLEANUP_CLOSE int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0 || ftruncate(fd, (off_t) size) < 0)
+		return error_set(error, -errno, "no memory file for %s: %m", path);
+	char *copy = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (copy == MAP_FAILED)
-		return error_set(error, -errno, "no memory file for %s: %m", image->path);
+		return error_set(error, -errno, "no memory file for %s: %m", path);
 	int r = 0;
 	for (size_t at = 0; r == 0 && at < size;) {
 		ssize_t n = pread(from, copy + at, size - at, (off_t) at);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			r = error_set(error, n < 0 ? -errno : -EIO, "cannot read %s: %s", image->path,
+			r = error_set(error, n < 0 ? -errno : -EIO, "cannot read %s: %s", path,
 				      n < 0 ? strerror(errno) : "it shrank while it was read");
 		else
 			at += (size_t) n;
 	}
-	if (r == 0 && digest_sha256(copy, size, image->sha256) < 0)
-		r = error_set(error, -EIO, "cannot compute the SHA-256 of %s", image->path);
+	if (r == 0 && ret_sha256 != NULL && digest_sha256(copy, size, ret_sha256) < 0)
+		r = error_set(error, -EIO, "cannot compute the SHA-256 of %s", path);
 	(void) munmap(copy, size);
-	if (r == 0 && fcntl(image->fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
-		r = error_set(error, -errno, "cannot seal the image of %s: %m", image->path);
+	if (r == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
+		r = error_set(error, -errno, "cannot seal the image of %s: %m", path);
+	if (r == 0)
+		*ret_fd = steal_fd(&fd);
 	return r;
 }
 
@@ -107,7 +110,7 @@ image_read(const char *path, struct image **ret, struct error *error)
 		return error_set(error, -errno, "cannot look at %s: %m", path);
 	int r = image_check_file(path, &st, error);
 	if (r == 0)
-		r = image_copy(image, from, (size_t) st.st_size, error);
+		r = copy_sealed(image->path, from, (size_t) st.st_size, image->sha256, &image->fd, error);
 	if (r < 0)
 		return r;
 	image->size = (size_t) st.st_size;
@@ -276,38 +279,36 @@ image_inspect(const struct image *image, const char *symbol, char *const *allowe
 }
 
 int
-image_map(struct image *image, const char *directory, const char *plugin, uint64_t number, const char *symbol,
-	  struct image_mapping *ret, const void **ret_symbol, struct error *error)
+image_map(struct image *image, struct scope_space *space, const char *directory, const char *plugin, uint64_t number,
+	  const char *symbol, struct image_mapping *ret, const void **ret_symbol, struct error *error)
 {
-	struct image_mapping mapping = {0};
+	CLEANUP(image_mapping_clear) struct image_mapping mapping = {.fd = -1};
 	char target[64];
 	struct stat st;
 
-	if (fstat(image->fd, &st) < 0)
-		return error_set(error, -errno, "cannot look at the image of %s: %m", image->path);
-	/* Constructors run in the caller's scope, but the name is the daemon's. */
-	struct scope_frame frame;
-	scope_enter_daemon(&frame);
-	int length = asprintf(&mapping.name, "%s/%s.%" PRIu64, directory, plugin, number);
-	scope_leave(&frame);
-	if (length < 0)
-		return error_set(error, -ENOMEM, "out of memory");
-	snprintf(target, sizeof(target), "/proc/%d/fd/%d", getpid(), image->fd);
-	(void) unlink(mapping.name);
-	if (symlink(target, mapping.name) < 0) {
-		int r = error_set(error, -errno, "cannot make %s: %m", mapping.name);
-		free(mapping.name);
-		return r;
-	}
 	mapping.image = image_ref(image);
-	mapping.device = st.st_dev;
+	int r = copy_sealed(image->path, image->fd, image->size, NULL, &mapping.fd, error);
+	if (r < 0)
+		return r;
+	if (fstat(mapping.fd, &st) < 0)
+		return error_set(error, -errno, "cannot look at the image of %s: %m", image->path);
 	mapping.inode = st.st_ino;
+	if (asprintf(&mapping.name, "%s/%s.%" PRIu64, directory, plugin, number) < 0) {
+		mapping.name = NULL;
+		return error_set(error, -ENOMEM, "out of memory");
+	}
+	snprintf(target, sizeof(target), "/proc/%d/fd/%d", getpid(), mapping.fd);
+	(void) unlink(mapping.name);
+	if (symlink(target, mapping.name) < 0)
+		return error_set(error, -errno, "cannot make %s: %m", mapping.name);
 
+	struct scope_frame frame;
 	pthread_mutex_lock(&loader);
+	scope_enter(&frame, space, NULL);
 	mapping.handle = dlopen(mapping.name, RTLD_NOW | RTLD_LOCAL);
+	scope_leave(&frame);
 	const char *why = mapping.handle == NULL ? dlerror() : NULL;
 	const void *found = mapping.handle != NULL ? dlsym(mapping.handle, symbol) : NULL;
-	int r = 0;
 	if (mapping.handle == NULL) {
 		r = error_set(error, -ELIBACC, "cannot load %s: %s", image->path, why);
 	} else if (found == NULL) {
@@ -321,31 +322,33 @@ image_map(struct image *image, const char *directory, const char *plugin, uint64
 			r = error_set(error, -ELIBBAD, "the dynamic linker does not know where %s lies", image->path);
 		}
 	}
-	if (r < 0 && mapping.handle != NULL)
-		dlclose(mapping.handle);
 	pthread_mutex_unlock(&loader);
 	if (r < 0) {
-		image_mapping_clear(&mapping);
+		if (mapping.handle != NULL)
+			(void) image_unmap(&mapping, space);
 		return r;
 	}
 	*ret = mapping;
 	*ret_symbol = found;
+	mapping = (struct image_mapping){.fd = -1};
 	return 0;
 }
 
 int
-image_unmap(struct image_mapping *mapping)
+image_unmap(struct image_mapping *mapping, struct scope_space *space)
 {
+	struct scope_frame frame;
+
 	pthread_mutex_lock(&loader);
+	scope_enter(&frame, space, NULL);
 	if (mapping->handle != NULL)
 		dlclose(mapping->handle);
+	scope_leave(&frame);
 	mapping->handle = NULL;
 	pthread_mutex_unlock(&loader);
 	return image_gone(mapping) ? 0 : -EBUSY;
 }
 
-/* The range must no longer be mapped from this image. Other instances of the same image map the same inode elsewhere, so
- * only lines that overlap the range count. */
 bool
 image_gone(const struct image_mapping *mapping)
 {
@@ -359,7 +362,7 @@ image_gone(const struct image_mapping *mapping)
 		unsigned major, minor;
 		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %*s %x:%x %" SCNu64, &start, &end, &major, &minor, &inode) != 5)
 			continue;
-		if (inode == mapping->inode && start < mapping->end && end > mapping->start)
+		if (inode == mapping->inode && start < mapping->end && end > mapping->start) /* inodes are per file system */
 			gone = false;
 	}
 	fclose(maps);
@@ -372,6 +375,8 @@ image_mapping_clear(struct image_mapping *mapping)
 	if (mapping->name != NULL)
 		(void) unlink(mapping->name);
 	free(mapping->name);
+	if (mapping->fd >= 0)
+		(void) close(mapping->fd);
 	image_unref(&mapping->image);
-	memset(mapping, 0, sizeof(*mapping));
+	*mapping = (struct image_mapping){.fd = -1};
 }

@@ -3,13 +3,15 @@
 /* image.h - a plugin's shared object: read once into a sealed memory file, inspected, mapped by instances.
  *
  * The copy is what runs: replacing the file on disk touches no running instance, and an automatic restart loads the very
- * same bytes. Each mapping is loaded under a name that is never reused (<run>/instances/<plugin>.<n>), because the
- * dynamic linker takes equal names for the same object.
+ * same bytes. Each mapping is loaded from a memory file of its own, under a name that is never reused
+ * (<run>/instances/<plugin>.<n>): the dynamic linker takes equal names, and equal inodes, for the same object, and would
+ * hand out the old instance with its old statics.
  *
  * Threads: an image is immutable and counted; image_map and image_unmap exclude each other by a lock of their own.
  * Owns: the memory file; a mapping owns its dlopen handle and its name.
  */
 #include "error.h"
+#include "scope.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,18 +34,19 @@ int image_inspect(const struct image *image, const char *symbol, char *const *al
 
 struct image_mapping {
 	struct image *image;
+	int fd; /* its own sealed copy; kept open, so that debuggers find the file */
 	void *handle;
 	uintptr_t start, end; /* of the mapped segments */
 	char *name;           /* path it was loaded under */
-	uint64_t device, inode;
+	uint64_t inode;
 };
 
-/* Loads it (constructors run, in the caller's scope). symbol: looked up into *ret_symbol. */
-int image_map(struct image *image, const char *directory, const char *plugin, uint64_t number, const char *symbol,
-	      struct image_mapping *ret, const void **ret_symbol, struct error *error);
-/* dlclose (destructors run, in the caller's scope), then proof: -EBUSY if the kernel still maps the image. The mapping
+/* Loads it; constructors run in the space, all else is the daemon's memory. symbol: looked up into *ret_symbol. */
+int image_map(struct image *image, struct scope_space *space, const char *directory, const char *plugin, uint64_t number,
+	      const char *symbol, struct image_mapping *ret, const void **ret_symbol, struct error *error);
+/* dlclose (destructors run in the space), then proof: -EBUSY if the kernel still maps the image. The mapping
  * stays valid for a later try by image_gone in that case. */
-int image_unmap(struct image_mapping *mapping);
+int image_unmap(struct image_mapping *mapping, struct scope_space *space);
 /* True if no mapping of the image's memory is left in this process. */
 bool image_gone(const struct image_mapping *mapping);
 /* Forgets the mapping and drops its name and image reference. */

@@ -136,12 +136,8 @@ instance_destroy(struct instance *instance)
 	if (instance == NULL)
 		return;
 	pool_free(&instance->pool);
-	if (instance->mapping.handle != NULL) {
-		struct scope_frame frame;
-		scope_enter(&frame, instance->space, NULL);
-		(void) image_unmap(&instance->mapping);
-		scope_leave(&frame);
-	}
+	if (instance->mapping.handle != NULL)
+		(void) image_unmap(&instance->mapping, instance->space);
 	image_mapping_clear(&instance->mapping);
 	scope_space_free(&instance->space);
 	settings_free(&instance->settings);
@@ -170,6 +166,7 @@ instance_new(const struct instance_options *options, struct instance **ret)
 	memset(instance, 0, sizeof(*instance));
 	snprintf(instance->plugin, sizeof(instance->plugin), "%s", options->plugin);
 	instance->number = options->number;
+	instance->mapping.fd = -1;
 	instance->started = (uint64_t) time(NULL);
 	pthread_mutexattr_t recursive;
 	pthread_mutexattr_init(&recursive);
@@ -296,11 +293,8 @@ instance_load(const struct instance_options *options, const mtlsd_host *host, st
 				 "no memory space for plugin %s: %s (is RLIMIT_AS or the number of plugins too tight?)",
 				 options->plugin, strerror(-r));
 	const void *descriptor = NULL;
-	struct scope_frame frame;
-	scope_enter(&frame, instance->space, NULL); /* its constructors allocate in its own space */
-	r = image_map(options->image, options->directory, options->plugin, options->number, MTLSD_SYMBOL, &instance->mapping,
-		      &descriptor, error);
-	scope_leave(&frame);
+	r = image_map(options->image, instance->space, options->directory, options->plugin, options->number, MTLSD_SYMBOL,
+		      &instance->mapping, &descriptor, error);
 	if (r < 0)
 		return r;
 	scope_space_set_image(instance->space, instance->mapping.start, instance->mapping.end);
@@ -627,12 +621,8 @@ instance_end(struct instance **instancep, uint64_t grace, struct error *error)
 	if (!threads_ended(instance, grace))
 		return error_set(error, -EBUSY, "%u of its threads still run after fini",
 				 scope_space_threads(instance->space));
-	if (instance->mapping.handle != NULL) {
-		struct scope_frame frame;
-		scope_enter(&frame, instance->space, NULL);
-		(void) image_unmap(&instance->mapping);
-		scope_leave(&frame);
-	}
+	if (instance->mapping.handle != NULL)
+		(void) image_unmap(&instance->mapping, instance->space);
 	if (!image_gone(&instance->mapping))
 		return error_set(error, -EBUSY,
 				 "its image is still mapped after dlclose (thread-local destructors pending or unique symbols)");

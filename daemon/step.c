@@ -101,9 +101,9 @@ step_close(struct step *step)
 			step->release(step->data);
 		instance_call_end(&call);
 	}
-	unsigned class = request->answered ? (unsigned) request->response.status / 100 : 0;
-	if (class > 5)
-		class = 0;
+	/* Whatever was set, a client that is gone got no answer. */
+	bool answered = request->answered && request->cancelled != MTLSD_CLIENT_GONE;
+	unsigned class = answered ? (unsigned) request->response.status / 100 : 0;
 	scope_arena_free(&step->arena);
 	if (step->booking != NULL)
 		scope_booking_close(&step->booking, request->route->index, class, &bytes, &blocks);
