@@ -10,7 +10,8 @@
 
 /* RFC 9112, 9.6: close in stages. Long enough for a round trip to anywhere and a retransmission. */
 static const uint64_t linger_time = 2000000;
-/* How long a connection whose handshake ends during a drain may take to send its first request. */
+/* RFC 9112, 9.3.1: a client may send its next request while we close the connection it believes to be idle, and must
+ * guess whether it was served. One that has been idle for this long hardly does. */
 static const uint64_t drain_grace = 1000000;
 
 void
@@ -47,7 +48,7 @@ edge_expect_by(struct edge_connection *connection, enum edge_deadline what, uint
 void
 edge_expect(struct edge_connection *connection, enum edge_deadline what)
 {
-	uint64_t timeout = what == EDGE_LINGER ? linger_time : connection->profile->timeouts[what];
+	uint64_t timeout = what == EDGE_SHORTLY ? linger_time : connection->profile->timeouts[what];
 	if (what == EDGE_IDLE && edge_closing(connection) && timeout > drain_grace)
 		timeout = drain_grace;
 	edge_expect_by(connection, what, deadline_now(connection->endpoint->wheel) + timeout);
@@ -60,21 +61,33 @@ edge_expect_nothing(struct edge_connection *connection)
 }
 
 static void
+connection_late(struct edge_connection *connection)
+{
+	enum edge_deadline what = connection->due_for;
+	bool expected = what == EDGE_SHORTLY || (what == EDGE_IDLE && edge_closing(connection));
+	if (!expected)
+		edge_count(connection, EDGE_TIMEOUT + what);
+	if (what != EDGE_IDLE) {
+		edge_kill(connection);
+		return;
+	}
+	/* Gently: a request that has just arrived is still served. */
+	connection->deaf = true;
+	(void) shutdown(connection->fd, SHUT_RD);
+	edge_expect(connection, EDGE_SHORTLY);
+}
+
+static void
 connection_expire(struct deadline *deadline)
 {
 	struct edge_connection *connection = CONTAINER_OF(deadline, struct edge_connection, deadline);
 	pthread_mutex_lock(&connection->lock);
 	connection->armed = 0;
-	if (connection->due == UINT64_MAX || connection->dead) {
-		pthread_mutex_unlock(&connection->lock);
-		return;
-	}
-	if (connection->due > deadline_now(connection->endpoint->wheel)) {
-		edge_expect_by(connection, connection->due_for, connection->due);
-	} else {
-		if (connection->due_for < EDGE_DEADLINE_COUNT)
-			edge_count(connection, EDGE_TIMEOUT + connection->due_for);
-		edge_kill(connection);
+	if (connection->due != UINT64_MAX && !connection->dead) {
+		if (connection->due > deadline_now(connection->endpoint->wheel))
+			edge_expect_by(connection, connection->due_for, connection->due);
+		else
+			connection_late(connection);
 	}
 	pthread_mutex_unlock(&connection->lock);
 }
@@ -171,7 +184,7 @@ connection_linger(struct edge_connection *connection)
 		return true;
 	}
 	pthread_mutex_lock(&connection->lock);
-	edge_expect(connection, EDGE_LINGER);
+	edge_expect(connection, EDGE_SHORTLY);
 	edge_watch(connection, EPOLLIN | EPOLLRDHUP);
 	pthread_mutex_unlock(&connection->lock);
 	return true;
@@ -223,26 +236,31 @@ edge_kill(struct edge_connection *connection)
 bool
 edge_closing(const struct edge_connection *connection)
 {
-	return atomic_load_explicit(&connection->endpoint->draining, memory_order_relaxed) ||
+	return connection->deaf ||
+	       atomic_load_explicit(&connection->endpoint->draining, memory_order_relaxed) ||
 	       atomic_load_explicit(&connection->profile->gone, memory_order_relaxed);
 }
 
 void
 edge_wind_down(struct edge_connection *connection)
 {
+	uint64_t grace = deadline_now(connection->endpoint->wheel) + drain_grace;
 	switch (connection->state) {
 	case EDGE_WAITING:
-		edge_kill(connection);
-		break;
-	case EDGE_LINGERING:
+		if (connection->due > grace)
+			edge_expect_by(connection, EDGE_SHORTLY, grace);
 		break;
 	case EDGE_GIVEN:
 	case EDGE_SHAKING:
 		break; /* its handshake has a deadline, and its first request a short one */
 	case EDGE_OPEN:
-		/* What has arrived is still read; then comes the end. A request under way winds down when it ends. */
-		if (!connection->busy && connection->due_for == EDGE_IDLE && connection->due != UINT64_MAX)
-			(void) shutdown(connection->fd, SHUT_RD);
+		if (connection->busy || connection->due_for != EDGE_IDLE || connection->due == UINT64_MAX)
+			break; /* the answer announces the end */
+		/* Counted from when it became idle. */
+		connection->due -= connection->profile->timeouts[EDGE_IDLE] - drain_grace;
+		edge_expect_by(connection, EDGE_IDLE, connection->due < grace ? connection->due : grace);
+		break;
+	case EDGE_LINGERING:
 		break;
 	}
 }
@@ -258,6 +276,8 @@ edge_suspend(struct edge_connection *connection, enum edge_suspension why, uint3
 	if (alive) {
 		connection->suspended = why;
 		edge_serve_suspend(connection);
+		if (connection->deaf)
+			events &= ~(uint32_t) EPOLLRDHUP; /* that was us */
 		edge_watch(connection, events);
 	}
 	pthread_mutex_unlock(&connection->lock);

@@ -168,11 +168,12 @@ answer_queue(struct edge_connection *connection, struct MHD_Connection *mhd, int
 	enum MHD_Result result = MHD_YES;
 	if (!answer)
 		return -ENOMEM;
-	if (close || edge_closing(connection))
-		result = MHD_add_response_header(answer, MHD_HTTP_HEADER_CONNECTION, "close");
 	pthread_mutex_lock(&connection->lock);
+	close = close || edge_closing(connection);
 	edge_expect(connection, EDGE_WRITE);
 	pthread_mutex_unlock(&connection->lock);
+	if (close)
+		result = MHD_add_response_header(answer, MHD_HTTP_HEADER_CONNECTION, "close");
 	if (result == MHD_YES)
 		result = MHD_queue_response(mhd, (unsigned) status, answer);
 	MHD_destroy_response(answer);

@@ -205,7 +205,5 @@ edge_record_next(struct edge_connection *connection)
 	connection->busy = false;
 	connection->phase = GATE_IDLE;
 	edge_expect(connection, EDGE_IDLE);
-	if (edge_closing(connection))
-		edge_wind_down(connection);
 	pthread_mutex_unlock(&connection->lock);
 }

@@ -100,7 +100,8 @@ accept_and_drop(struct endpoint *endpoint, int listening)
 	stats_add(endpoint->stats, EDGE_REFUSED_OTHER, 1);
 }
 
-static void
+/* Lock held. True if there may be more. */
+static bool
 listener_accept(struct endpoint *endpoint, struct edge_listener *listener)
 {
 	int listening = listener_fd(listener->socket);
@@ -110,13 +111,23 @@ listener_accept(struct endpoint *endpoint, struct edge_listener *listener)
 		int fd = accept4(listening, (struct sockaddr *) &address, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
 			accept_and_drop(endpoint, listening);
-			return;
+			return true;
 		}
 		if (fd < 0)
-			return; /* nobody there, or one that has gone already */
+			return errno == ECONNABORTED || errno == EINTR;
 		if (connection_admit(endpoint, listener, fd, (struct sockaddr *) &address) < 0)
 			(void) close(fd);
 	}
+	return true;
+}
+
+void
+edge_watch_last_call(struct endpoint *endpoint, struct edge_listener *listener)
+{
+	if (listener_inherited(listener->socket))
+		return;
+	while (listener_accept(endpoint, listener))
+		;
 }
 
 static void
@@ -125,7 +136,7 @@ listener_event(struct endpoint *endpoint, uint32_t id)
 	pthread_mutex_lock(&endpoint->lock);
 	for (size_t i = 0; i < endpoint->listener_count; i++)
 		if (endpoint->listeners[i].id == id)
-			listener_accept(endpoint, &endpoint->listeners[i]);
+			(void) listener_accept(endpoint, &endpoint->listeners[i]);
 	pthread_mutex_unlock(&endpoint->lock);
 }
 
@@ -190,7 +201,8 @@ connection_event(struct edge_connection *connection, uint32_t events)
 	if (connection->suspended == EDGE_FOR_PEER) {
 		connection->suspended = EDGE_RUNNING;
 		edge_serve_resume(connection);
-	} else if (connection->suspended == EDGE_FOR_REQUEST && events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) {
+	} else if (connection->suspended == EDGE_FOR_REQUEST &&
+		   events & (EPOLLHUP | EPOLLERR | (connection->deaf ? 0 : EPOLLRDHUP))) {
 		edge_exchange_client_gone(connection);
 	}
 	pthread_mutex_unlock(&connection->lock);

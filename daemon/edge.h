@@ -40,7 +40,7 @@ enum edge_deadline {
 	EDGE_WRITE,	/* from the answer's queueing to its last byte */
 	EDGE_IDLE,	/* between requests */
 	EDGE_DEADLINE_COUNT,
-	EDGE_LINGER = EDGE_DEADLINE_COUNT /* not counted: it is over already */
+	EDGE_SHORTLY = EDGE_DEADLINE_COUNT /* it is over already: not counted */
 };
 
 enum edge_counter {
@@ -92,6 +92,7 @@ struct edge_connection {
 	bool dead;    /* shut down by us: no step of its request is called any more */
 	bool telling; /* the watch thread is inside request_client_gone */
 	bool busy;    /* between a message's last byte and the end of its answer */
+	bool deaf;    /* we have shut its receiving side: what has arrived is still read, then comes the end */
 	struct deadline deadline;
 	uint64_t due;	/* when it is too late; UINT64_MAX: never */
 	uint64_t armed; /* when the wheel will ask; 0: not at all. Never later than due, so that most moves cost nothing */
@@ -168,19 +169,22 @@ void edge_expect_by(struct edge_connection *connection, enum edge_deadline what,
 void edge_expect_nothing(struct edge_connection *connection);
 /* Shuts the socket down and wakes the connection if it is suspended: it ends on its serving thread. Lock held. */
 void edge_kill(struct edge_connection *connection);
-/* No more requests will be read: at once if it is idle, else after the answer. Lock held. */
+/* Gives it a moment for what may be on its way if nothing is under way, else until the answer. Lock held. */
 void edge_wind_down(struct edge_connection *connection);
 /* Suspends the connection on its serving thread. False: it is dead, nothing was done. events: what resumes it. */
 bool edge_suspend(struct edge_connection *connection, enum edge_suspension why, uint32_t events);
 /* Any thread. Nothing happens unless it is suspended for that reason. */
 void edge_resume(struct edge_connection *connection, enum edge_suspension why);
-/* True if answers must announce the close. */
+/* True if answers must announce the close. Lock held. */
 bool edge_closing(const struct edge_connection *connection);
 
 /* edge-watch.c: the thread that accepts and that waits for suspended connections. */
 int edge_watch_start(struct endpoint *endpoint);
 void edge_watch_stop(struct endpoint *endpoint);
 int edge_watch_listener(struct endpoint *endpoint, struct edge_listener *listener);
+/* Before a listener is closed: takes those in its queue, whom the kernel would reset. An inherited socket's queue is
+ * left to whoever inherits it next. The endpoint's lock held. */
+void edge_watch_last_call(struct endpoint *endpoint, struct edge_listener *listener);
 /* Watches the connection's descriptor once. Lock held. */
 void edge_watch(struct edge_connection *connection, uint32_t events);
 void edge_unwatch(struct edge_connection *connection);

@@ -249,6 +249,7 @@ listeners_retire(struct endpoint *endpoint, struct edge_listener *old, size_t co
 							   listener_configured(old[i].socket));
 		if (!kept) {
 			atomic_store(&old[i].profile->gone, true);
+			edge_watch_last_call(endpoint, &old[i]);
 			listener_close(&old[i].socket); /* leaves the epoll set by that */
 		}
 		edge_profile_unref(&old[i].profile);
@@ -301,6 +302,10 @@ endpoint_drain(struct endpoint *endpoint)
 {
 	if (atomic_exchange(&endpoint->draining, true))
 		return;
+	pthread_mutex_lock(&endpoint->lock);
+	for (size_t i = 0; i < endpoint->listener_count; i++)
+		edge_watch_last_call(endpoint, &endpoint->listeners[i]);
+	pthread_mutex_unlock(&endpoint->lock);
 	endpoint_deafen(endpoint);
 	edge_table_visit(endpoint, edge_wind_down);
 }

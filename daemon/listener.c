@@ -150,9 +150,8 @@ listener_open(const char *address, int backlog, struct listener **ret, struct er
 	listener->configured = strdup(address);
 	if (!listener->configured)
 		return error_set(error, -ENOMEM, "out of memory");
-	int r = strncmp(address, inherited_prefix, strlen(inherited_prefix)) == 0
-			? open_inherited(address, &listener->fd, error)
-			: open_bound(address, backlog, &listener->fd, error);
+	int r = listener_inherited(listener) ? open_inherited(address, &listener->fd, error)
+					     : open_bound(address, backlog, &listener->fd, error);
 	if (r < 0)
 		return r;
 	if (getsockname(listener->fd, (struct sockaddr *) &bound, &length) < 0)
@@ -166,6 +165,12 @@ int
 listener_fd(const struct listener *listener)
 {
 	return listener->fd;
+}
+
+bool
+listener_inherited(const struct listener *listener)
+{
+	return strncmp(listener->configured, inherited_prefix, strlen(inherited_prefix)) == 0;
 }
 
 const char *

@@ -16,6 +16,7 @@ struct listener;
 
 int listener_open(const char *address, int backlog, struct listener **ret, struct error *error);
 int listener_fd(const struct listener *listener);
+bool listener_inherited(const struct listener *listener);
 /* As configured: two configurations mean the same socket if this is equal. */
 const char *listener_configured(const struct listener *listener);
 /* As bound, with the real port. */
