@@ -82,7 +82,7 @@ struct bin_thread {
 	unsigned *counted; /* counter this thread is in, down by one at its end; NULL: none */
 	unsigned rounds;   /* of destructors at the thread's end */
 	bool ended;     /* the thread's bins are gone: straight to the stock */
-	bool desperate; /* was refused memory in this scope: may use the reserve */
+	struct heap *desperate; /* refused memory in this scope: its reserve may be used */
 };
 /* Empty bins, known sites none: whoever looks into it has to take the slow way. */
 extern struct bin_set bin_no_set;

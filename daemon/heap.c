@@ -95,7 +95,7 @@ heap_charge(struct heap *heap, uint64_t bytes)
 
 	if (__builtin_expect(hard != 0 && heap->refuses && out > hard, 0)) {
 		/* What other threads' bins hold is not in use: only what is live counts. */
-		uint64_t most = hard + (bin_self.desperate ? heap_load(&heap->reserve) : 0);
+		uint64_t most = hard + (bin_self.desperate == heap ? heap_load(&heap->reserve) : 0);
 		if (heap_live_bytes(heap) > most) {
 			heap_uncharge(heap, bytes);
 			return false;
@@ -120,7 +120,7 @@ heap_refuse(struct heap *heap, uintptr_t site)
 	heap_add(&heap->refused, 1);
 	__atomic_store_n(&heap->refused_site, site, __ATOMIC_RELAXED);
 	if (bin_self.space != NULL)
-		bin_self.desperate = true;
+		bin_self.desperate = heap;
 	errno = ENOMEM;
 	return NULL;
 }

@@ -55,6 +55,8 @@ interpose_resize(void *p, size_t size, uintptr_t site)
 		interpose_drop(p, site);
 		return NULL;
 	}
+	if (__builtin_expect(bin_self.space != NULL && bin_self.space->slow, 0))
+		return scope_resize(p, size, site);
 	return alloc_resize(p, size, site);
 }
 

@@ -20,6 +20,8 @@ struct scope_space {
 	struct heap *given_foreign;
 	unsigned own_slot, foreign_slot;
 	uintptr_t image_start, image_bytes; /* 0 bytes: not known yet */
+	bool slow;        /* every allocation goes the slow way: the image is not known, or one is to fail */
+	uint64_t fail_in; /* allocations of the own heap until one fails; 0: none is to */
 	unsigned threads;
 	uint32_t *clock;
 	pthread_mutex_t escapes_lock; /* guards the rows */
@@ -38,7 +40,6 @@ scope_switch(struct scope_space *space)
 {
 	struct bin_thread *self = &bin_self;
 
-	self->desperate = false;
 	self->space = space;
 	if (space == NULL)
 		return;
@@ -46,7 +47,7 @@ scope_switch(struct scope_space *space)
 	self->image_start = space->image_start;
 	self->image_bytes = space->image_bytes;
 	self->own = self->foreign = &bin_no_set;
-	if (__builtin_expect(space->image_bytes == 0, 0))
+	if (__builtin_expect(space->slow, 0))
 		return;
 	if (own->generation == __atomic_load_n(&bin_range.generation[space->own_slot], __ATOMIC_RELAXED))
 		self->own = own->set;
@@ -65,6 +66,7 @@ scope_set(uintptr_t site)
 
 /* The slow way: picks the heap, makes the bins, allocates. Only inside a space. */
 void *scope_alloc(size_t size, size_t align, unsigned flags, uintptr_t site) __attribute__((cold));
+void *scope_resize(void *p, size_t size, uintptr_t site) __attribute__((cold));
 /* A thread started inside the space is about to begin, has begun (in it), could not begin. It counts until it ends. */
 void scope_thread_announce(struct scope_space *space);
 void scope_thread_begin(struct scope_space *space);

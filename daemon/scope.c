@@ -34,6 +34,7 @@ scope_space_new(const char *plugin, uint64_t instance, struct heap *foreign, con
 		free(space);
 		return r;
 	}
+	space->slow = true;
 	space->given_foreign = foreign;
 	space->foreign = foreign != NULL ? foreign : space->own;
 	space->own_slot = space->own->slot;
@@ -50,6 +51,16 @@ scope_space_set_image(struct scope_space *space, uintptr_t start, uintptr_t end)
 {
 	space->image_start = start;
 	space->image_bytes = end - start;
+	space->slow = space->image_bytes == 0 || space->fail_in != 0;
+	if (bin_self.space == space)
+		scope_switch(space);
+}
+
+void
+scope_space_fail_nth(struct scope_space *space, uint64_t nth)
+{
+	__atomic_store_n(&space->fail_in, nth, __ATOMIC_RELAXED);
+	space->slow = space->image_bytes == 0 || nth != 0;
 	if (bin_self.space == space)
 		scope_switch(space);
 }
@@ -97,7 +108,9 @@ scope_enter(struct scope_frame *frame, struct scope_space *space, struct scope_b
 {
 	frame->saved[0] = bin_self.space;
 	frame->saved[1] = bin_self.journal;
+	frame->saved[2] = bin_self.desperate;
 	journal_switch(booking != NULL ? &booking->journal : NULL);
+	bin_self.desperate = NULL;
 	scope_switch(space);
 }
 
@@ -106,6 +119,7 @@ scope_enter_daemon(struct scope_frame *frame)
 {
 	frame->saved[0] = bin_self.space;
 	frame->saved[1] = bin_self.journal;
+	frame->saved[2] = bin_self.desperate;
 	journal_switch(NULL);
 	bin_self.space = NULL;
 }
@@ -114,6 +128,7 @@ void
 scope_leave(struct scope_frame *frame)
 {
 	journal_switch(frame->saved[1]);
+	bin_self.desperate = frame->saved[2];
 	scope_switch(frame->saved[0]);
 }
 
@@ -130,6 +145,18 @@ scope_is_system(uintptr_t site)
 	return name == NULL || name[0] == '\0' || strncmp(name, "/lib", 4) == 0 || strncmp(name, "/usr/lib", 8) == 0;
 }
 
+/* Counts down to the allocation a test wants to fail. */
+static bool
+scope_is_to_fail(struct scope_space *space)
+{
+	uint64_t left = __atomic_load_n(&space->fail_in, __ATOMIC_RELAXED);
+
+	while (left != 0)
+		if (__atomic_compare_exchange_n(&space->fail_in, &left, left - 1, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+			return left == 1;
+	return false;
+}
+
 void *
 scope_alloc(size_t size, size_t align, unsigned flags, uintptr_t site)
 {
@@ -138,16 +165,32 @@ scope_alloc(size_t size, size_t align, unsigned flags, uintptr_t site)
 	bool own = space->image_bytes != 0 ? site - space->image_start < space->image_bytes : !scope_is_system(site);
 	struct heap *heap = own ? space->own : space->foreign;
 
+	if (own && scope_is_to_fail(space)) {
+		errno = ENOMEM;
+		return NULL;
+	}
 	if (self->image_bytes == 0 && space->image_bytes != 0) {
 		self->image_start = space->image_start;
 		self->image_bytes = space->image_bytes;
 	}
-	struct bin_set *set = self->image_bytes != 0 ? bin_set_of(heap) : NULL;
+	struct bin_set *set = space->slow ? NULL : bin_set_of(heap);
 	if (set != NULL && own)
 		self->own = set;
 	else if (set != NULL)
 		self->foreign = set;
 	return alloc_block(heap, size, align, flags, site);
+}
+
+void *
+scope_resize(void *p, size_t size, uintptr_t site)
+{
+	struct scope_space *space = bin_self.space;
+
+	if (heap_of(p) == space->own && scope_is_to_fail(space)) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return alloc_resize(p, size, site);
 }
 
 void

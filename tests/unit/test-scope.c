@@ -239,6 +239,71 @@ test_limit(void **state)
 		free(small[i]);
 }
 
+static void
+test_reserve_survives_host_calls(void **state)
+{
+	struct fixture *fixture = *state;
+	void *(*take)(size_t) = symbol_of(&fixture->c, "image_malloc");
+	struct heap_limits limits = { .hard = 1 << 20 };
+	struct scope_frame frame, inner;
+	static void *blocks[70000];
+	unsigned count = 0, more = 0;
+
+	scope_space_set_limits(fixture->space, &limits);
+	scope_enter(&frame, fixture->space, NULL);
+	while (count < ARRAY_LENGTH(blocks) && (blocks[count] = take(16)) != NULL)
+		count++;
+	/* The error path logs through the host, then goes on needing memory. */
+	scope_enter_daemon(&inner);
+	scope_leave(&inner);
+	while (count + more < ARRAY_LENGTH(blocks) && (blocks[count + more] = take(16)) != NULL)
+		more++;
+	scope_leave(&frame);
+	assert_true(more >= 512 && more <= 1024); /* a 64th of the limit, and no more */
+	/* In the next call the limit is the limit again. */
+	scope_enter(&frame, fixture->space, NULL);
+	void *none = take(16);
+	scope_leave(&frame);
+	assert_null(none);
+	for (unsigned i = 0; i < count + more; i++)
+		free(blocks[i]);
+}
+
+static void
+test_fail_nth(void **state)
+{
+	struct fixture *fixture = *state;
+	int (*all)(void **) = symbol_of(&fixture->c, "image_all");
+	void *(*take)(size_t) = symbol_of(&fixture->c, "image_malloc");
+	void *(*resize)(void *, size_t) = symbol_of(&fixture->c, "image_realloc");
+	struct scope_frame frame;
+	void *blocks[32] = { NULL };
+
+	for (uint64_t nth = 1; nth <= 9; nth++) {
+		scope_enter(&frame, fixture->space, NULL);
+		scope_space_fail_nth(fixture->space, nth);
+		int count = all(blocks);
+		scope_space_fail_nth(fixture->space, 0);
+		scope_leave(&frame);
+		if (nth == 5) { /* posix_memalign: the caller gives up */
+			assert_int_equal(count, -1);
+			count = 4;
+		}
+		for (int i = 0; i < count; i++) {
+			assert_int_equal(blocks[i] == NULL, nth != 5 && (uint64_t) i == nth - 1);
+			free(blocks[i]);
+		}
+	}
+	scope_enter(&frame, fixture->space, NULL);
+	scope_space_fail_nth(fixture->space, 2);
+	void *block = take(10), *moved = resize(block, 1000), *again = resize(block, 1000);
+	scope_space_fail_nth(fixture->space, 0);
+	scope_leave(&frame);
+	assert_null(moved);
+	assert_non_null(again);
+	free(again);
+}
+
 struct found {
 	struct scope_escape rows[8];
 	unsigned count;
@@ -567,6 +632,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_who_gets_what, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_realloc_stays, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_limit, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_reserve_survives_host_calls, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_fail_nth, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_escapes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_arena, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
