@@ -88,10 +88,10 @@ names_check(struct schema_reader *reader, const char *kind, const void *items, s
 	if (!names)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
-		const char *item = (const char *) items + i * size;
+		const char *item = (const char *) items + i * size; /* suitably aligned for both */
 
-		memcpy(&names[used].name, item, sizeof(names[used].name));
-		memcpy(&names[used].node, item + node_offset, sizeof(names[used].node));
+		names[used].name = *(char *const *) item;
+		names[used].node = *(const struct yaml_node *const *) (item + node_offset);
 		name_check(reader, names[used].node, names[used].name);
 		used += names[used].name != NULL;
 	}

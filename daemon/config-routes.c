@@ -279,35 +279,41 @@ lists_meet(const struct schema_strings *a, const struct schema_strings *b)
 	return false;
 }
 
-static size_t
-match_length(const struct config_route *route)
-{
-	size_t length = strlen(route->path ? route->path : route->prefix);
+/* What a route matches by, as the router takes it. */
+struct matched {
+	const struct config_route *route;
+	const char *path;
+	size_t length; /* of a prefix without its trailing '/': /api/ and /api are one */
+};
 
-	/* As the router takes it: /api/ and /api are one prefix. */
-	return length - (route->prefix && length > 0 && route->prefix[length - 1] == '/');
+static struct matched
+matched_of(const struct config_route *route)
+{
+	struct matched matched = {.route = route, .path = route->path ? route->path : route->prefix};
+
+	matched.length = strlen(matched.path);
+	if (route->prefix && matched.length > 0 && matched.path[matched.length - 1] == '/')
+		matched.length--;
+	return matched;
 }
 
 static int
-match_compare(const void *a, const void *b)
+path_compare(const struct matched *a, const struct matched *b)
 {
-	const struct config_route *left = *(struct config_route *const *) a, *right = *(struct config_route *const *) b;
-	size_t left_length = match_length(left), right_length = match_length(right);
-	int order;
-
-	if (!left->path != !right->path)
-		return left->path ? -1 : 1;
-	if (left_length != right_length)
-		return left_length < right_length ? -1 : 1;
-	order = memcmp(left->path ? left->path : left->prefix, right->path ? right->path : right->prefix, left_length);
-	return order ? order : (left->index > right->index) - (left->index < right->index);
+	if (!a->route->path != !b->route->path)
+		return a->route->path ? -1 : 1;
+	if (a->length != b->length)
+		return a->length < b->length ? -1 : 1;
+	return memcmp(a->path, b->path, a->length);
 }
 
-static bool
-is_same_path(const struct config_route *a, const struct config_route *b)
+static int
+matched_compare(const void *a, const void *b)
 {
-	return !a->path == !b->path && match_length(a) == match_length(b) &&
-	       memcmp(a->path ? a->path : a->prefix, b->path ? b->path : b->prefix, match_length(a)) == 0;
+	const struct matched *left = a, *right = b;
+	int order = path_compare(left, right);
+
+	return order ? order : (left->route->index > right->route->index) - (left->route->index < right->route->index);
 }
 
 /* True if some request matches both, so that their order alone would say who may. Routes with hosts come first whatever
@@ -319,30 +325,36 @@ is_same_match(const struct config_route *a, const struct config_route *b)
 	       lists_meet(&a->methods, &b->methods);
 }
 
-static int
-matches_check(struct schema_reader *reader, struct config *config)
+static void
+same_match_mistake(struct schema_reader *reader, const struct matched *matched, const struct config_route *other)
 {
-	CLEANUP_FREE struct config_route **sorted = calloc(config->route_count + 1, sizeof(*sorted));
+	const char *key = matched->route->path ? "path" : "prefix";
+
+	(void) schema_mistake(
+		reader, config_place(matched->route->node, key),
+		"%s %.200s is that of the route of line %d, for the same hosts and methods; join the two, or "
+		"give each methods or hosts of its own",
+		key, matched->path, other->node->line);
+}
+
+static int
+matches_check(struct schema_reader *reader, const struct config *config)
+{
+	CLEANUP_FREE struct matched *sorted = calloc(config->route_count + 1, sizeof(*sorted));
 	size_t count = 0;
 
 	if (!sorted)
 		return -ENOMEM;
 	for (size_t i = 0; i < config->route_count; i++)
 		if (!config->routes[i].path != !config->routes[i].prefix)
-			sorted[count++] = &config->routes[i];
-	qsort(sorted, count, sizeof(*sorted), match_compare);
+			sorted[count++] = matched_of(&config->routes[i]);
+	qsort(sorted, count, sizeof(*sorted), matched_compare);
 	for (size_t i = 1; i < count; i++) {
-		const char *key = sorted[i]->path ? "path" : "prefix";
-
-		for (size_t k = i; k > 0 && is_same_path(sorted[k - 1], sorted[i]); k--) {
-			if (!is_same_match(sorted[k - 1], sorted[i]))
-				continue;
-			(void) schema_mistake(
-				reader, config_place(sorted[i]->node, key),
-				"%s %s is that of the route of line %d, for the same hosts and methods; join the two, "
-				"or give each methods or hosts of its own",
-				key, sorted[i]->path ? sorted[i]->path : sorted[i]->prefix, sorted[k - 1]->node->line);
-			break;
+		for (size_t k = i; k > 0 && path_compare(&sorted[k - 1], &sorted[i]) == 0; k--) {
+			if (is_same_match(sorted[k - 1].route, sorted[i].route)) {
+				same_match_mistake(reader, &sorted[i], sorted[k - 1].route);
+				break;
+			}
 		}
 	}
 	return 0;

@@ -41,7 +41,8 @@ struct config_listener {
 
 struct config_limits {
 	int64_t connections, connections_per_address;
-	uint64_t handshake_timeout, header_timeout, body_timeout, write_timeout, idle_timeout; /* all absolute but idle */
+	/* all absolute but idle */
+	uint64_t handshake_timeout, header_timeout, body_timeout, write_timeout, idle_timeout;
 	uint64_t header_size, body_size; /* bytes */
 	int64_t header_count;
 };

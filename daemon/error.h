@@ -20,8 +20,8 @@ int error_set(struct error *e, int code, const char *fmt, ...) PRINTF_LIKE(3, 4)
 /* Puts a formatted prefix and ": " before the text that is there. Returns e->code. */
 int error_prefix(struct error *e, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
-/* Replaces control bytes and what is not UTF-8 by '?': messages quote what files and clients sent, and end on terminals,
- * in the journal and in JSON. error_set and error_prefix do it themselves. */
+/* Replaces control bytes and what is not UTF-8 by '?': messages quote what files and clients sent, and end on
+ * terminals, in the journal and in JSON. error_set and error_prefix do it themselves. */
 void error_clean(char *text);
 /* Length of the leading part of text that error_clean leaves alone. */
 size_t error_clean_span(const char *text);

@@ -85,22 +85,11 @@ library_error(struct error *error, const char *what, int code)
 			 gnutls_strerror(code));
 }
 
-/* A copy of bytes that must be text: UTF-8 without NUL and control bytes, or plain ASCII where RFC 5280 says IA5String.
- */
+/* What bytes of a certificate must be to be taken for text: UTF-8 without NUL and control bytes, or plain ASCII where
+ * RFC 5280 says IA5String. text has a NUL behind its length bytes. */
 static int
-text_copy(const void *data, size_t length, size_t length_max, bool is_ascii, const char *what, char **ret,
-	  struct error *error)
+text_check(const char *text, size_t length, bool is_ascii, const char *what, struct error *error)
 {
-	CLEANUP_FREE char *text = NULL;
-
-	if (length > length_max)
-		return error_set(error, -EBADMSG, "%s has %zu bytes; at most %zu are accepted", what, length,
-				 length_max);
-	text = malloc(length + 1);
-	if (!text)
-		return out_of_memory(error);
-	memcpy(text, data, length);
-	text[length] = '\0';
 	if (strlen(text) != length || error_clean_span(text) != length)
 		return error_set(error, -EBADMSG, "%s holds NUL, control or malformed bytes; such names are refused",
 				 what);
@@ -108,8 +97,31 @@ text_copy(const void *data, size_t length, size_t length_max, bool is_ascii, con
 		if ((unsigned char) text[i] >= 0x80)
 			return error_set(error, -EBADMSG,
 					 "%s holds bytes beyond ASCII, which RFC 5280 does not allow there", what);
-	*ret = STEAL(text);
 	return 0;
+}
+
+static int
+text_copy(const gnutls_datum_t *data, size_t length_max, bool is_ascii, const char *what, char **ret,
+	  struct error *error)
+{
+	char *text;
+	int r;
+
+	if (data->size > length_max)
+		return error_set(error, -EBADMSG, "%s has %u bytes; at most %zu are accepted", what, data->size,
+				 length_max);
+	text = malloc((size_t) data->size + 1);
+	if (!text)
+		return out_of_memory(error);
+	if (data->size > 0)
+		memcpy(text, data->data, data->size);
+	text[data->size] = '\0';
+	r = text_check(text, data->size, is_ascii, what, error);
+	if (r < 0)
+		free(text);
+	else
+		*ret = text;
+	return r;
 }
 
 static int
@@ -133,19 +145,18 @@ hex_copy(const unsigned char *data, size_t length, const char **ret, struct erro
 static int
 dn_copy(int r, gnutls_datum_t *datum, const char *what, const char **ret, struct error *error)
 {
-	CLEANUP_FREE char *text = NULL;
-	char *canonical = NULL;
+	char *text, *canonical;
 
 	if (r == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
-		r = text_copy("", 0, DN_LENGTH, false, what, &text, error); /* RFC 5280 allows none beside a SAN */
+		datum->size = 0; /* RFC 5280 allows an empty one beside alternative names */
 	else if (r < 0)
 		return library_error(error, what, r);
-	else
-		r = text_copy(datum->data, datum->size, DN_LENGTH, false, what, &text, error);
+	r = text_copy(datum, DN_LENGTH, false, what, &text, error);
 	gnutls_free(datum->data);
 	if (r < 0)
 		return r;
 	r = name_canonical_dn(text, &canonical);
+	free(text);
 	if (r == -ENOMEM)
 		return out_of_memory(error);
 	if (r < 0)
@@ -236,8 +247,7 @@ san_text_read(struct counted *counted, enum identity_san kind, const gnutls_datu
 	char *text;
 	int r;
 
-	r = text_copy(name->data, name->size, NAME_LENGTH, true, "an alternative name of the certificate", &text,
-		      error);
+	r = text_copy(name, NAME_LENGTH, true, "an alternative name of the certificate", &text, error);
 	if (r < 0)
 		return r;
 	if (kind == IDENTITY_SAN_EMAIL)

@@ -15,8 +15,8 @@ mtlsd_heap = \
 	daemon/scope-internal.h daemon/booking.c daemon/arena.c daemon/interpose.c daemon/interpose.h \
 	daemon/interpose-string.c daemon/interpose-cxx.c daemon/interpose-thread.c daemon/symbol.c daemon/symbol.h
 mtlsd_schema = \
-	daemon/schema.c daemon/schema.h daemon/schema-value.c daemon/schema-value.h daemon/schema-nearest.c \
-	daemon/schema-reference.c
+	daemon/schema.c daemon/schema.h daemon/schema-reader.c daemon/schema-reader.h daemon/schema-value.c \
+	daemon/schema-value.h daemon/schema-nearest.c daemon/schema-reference.c
 mtlsd_config = \
 	daemon/config.c daemon/config.h daemon/config-tables.c daemon/config-tables.h daemon/config-routes.c \
 	daemon/config-check.c daemon/config-check.h

@@ -108,22 +108,9 @@ entry_of(const struct config_route *route)
 	return entry;
 }
 
-int
-router_new(const struct config *config, struct router **ret)
+static void
+index_fill(struct router *router, const struct config *config)
 {
-	CLEANUP(router_free) struct router *router = calloc(1, sizeof(*router));
-	size_t slots = 8;
-
-	if (!router)
-		return -ENOMEM;
-	while (slots < config->route_count * 2)
-		slots *= 2;
-	router->count = config->route_count;
-	router->entries = calloc(router->count + 1, sizeof(*router->entries));
-	router->slots = calloc(slots, sizeof(*router->slots));
-	router->mask = slots - 1;
-	if (!router->entries || !router->slots)
-		return -ENOMEM;
 	for (size_t i = 0; i < router->count; i++)
 		router->entries[i] = entry_of(&config->routes[i]);
 	qsort(router->entries, router->count, sizeof(*router->entries), entry_compare);
@@ -133,7 +120,28 @@ router_new(const struct config *config, struct router **ret)
 				break;
 		group_insert(router, first, next - first);
 	}
-	*ret = STEAL(router);
+}
+
+int
+router_new(const struct config *config, struct router **ret)
+{
+	struct router *router = calloc(1, sizeof(*router));
+	size_t slots = 8;
+
+	if (!router)
+		return -ENOMEM;
+	while (slots < config->route_count * 2)
+		slots *= 2;
+	router->count = config->route_count;
+	router->mask = slots - 1;
+	router->entries = calloc(router->count + 1, sizeof(*router->entries));
+	router->slots = calloc(slots, sizeof(*router->slots));
+	if (!router->entries || !router->slots) {
+		router_free(&router);
+		return -ENOMEM;
+	}
+	index_fill(router, config);
+	*ret = router;
 	return 0;
 }
 

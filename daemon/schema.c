@@ -1,177 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "schema.h"
 
+#include "schema-reader.h"
 #include "schema-value.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <string.h>
-
-enum {
-	MISTAKES_MAX = 50, /* a file with more is another kind of file */
-	PATH_MAX_TEXT = 200,
-	MISTAKE_TEXT = 700,
-};
-
-struct mistake {
-	int line, column;
-	char *text;
-};
-
-struct schema_reader {
-	char *file, *folder;
-	void *context;
-	struct mistake mistakes[MISTAKES_MAX];
-	size_t count, dropped;
-	char more[MISTAKE_TEXT];  /* the last line when some were dropped */
-	char path[PATH_MAX_TEXT]; /* where the walk is: "plugins[0].memory" */
-	bool out_of_memory;
-};
-
-int
-schema_reader_new(const char *file, void *context, struct schema_reader **ret)
-{
-	CLEANUP(schema_reader_free) struct schema_reader *reader = calloc(1, sizeof(*reader));
-	const char *slash = strrchr(file, '/');
-
-	if (!reader)
-		return -ENOMEM;
-	reader->context = context;
-	reader->file = strdup(file);
-	if (slash)
-		reader->folder = strndup(file, slash == file ? 1 : (size_t) (slash - file));
-	else
-		reader->folder = strdup(".");
-	if (!reader->file || !reader->folder)
-		return -ENOMEM;
-	if (reader->folder[0] != '/') {
-		/* A relative name would change its meaning with the working directory. */
-		CLEANUP_FREE char *cwd = getcwd(NULL, 0), *folder = NULL;
-
-		if (!cwd)
-			return -errno;
-		if (strcmp(reader->folder, ".") == 0)
-			folder = STEAL(cwd);
-		else if (asprintf(&folder, "%s/%s", cwd, reader->folder) < 0)
-			return -ENOMEM;
-		free(reader->folder);
-		reader->folder = STEAL(folder);
-	}
-	*ret = STEAL(reader);
-	return 0;
-}
-
-void
-schema_reader_free(struct schema_reader **reader)
-{
-	if (!reader || !*reader)
-		return;
-	for (size_t i = 0; i < (*reader)->count; i++)
-		free((*reader)->mistakes[i].text);
-	free((*reader)->file);
-	free((*reader)->folder);
-	free(*reader);
-	*reader = NULL;
-}
-
-void *
-schema_reader_context(const struct schema_reader *reader)
-{
-	return reader->context;
-}
-
-/* Keeps the mistakes in the order of the file, whatever finds them. */
-static void
-mistake_insert(struct schema_reader *reader, const struct mistake *mistake)
-{
-	size_t i = reader->count++;
-
-	for (; i > 0; i--) {
-		const struct mistake *before = &reader->mistakes[i - 1];
-
-		if (before->line < mistake->line ||
-		    (before->line == mistake->line && before->column <= mistake->column))
-			break;
-		reader->mistakes[i] = *before;
-	}
-	reader->mistakes[i] = *mistake;
-}
-
-int
-schema_mistake(struct schema_reader *reader, const struct yaml_node *node, const char *fmt, ...)
-{
-	struct mistake mistake = {.line = node ? node->line : 0, .column = node ? node->column : 0};
-	char text[MISTAKE_TEXT], place[32] = "";
-	va_list args;
-	int n;
-
-	if (reader->count == MISTAKES_MAX) {
-		reader->dropped++;
-		(void) snprintf(reader->more, sizeof(reader->more), "%.500s: and %zu more; correct these first",
-				reader->file, reader->dropped);
-		error_clean(reader->more);
-		return -EINVAL;
-	}
-	va_start(args, fmt);
-	(void) vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
-	if (node)
-		(void) snprintf(place, sizeof(place), "%d:%d:", node->line, node->column);
-	n = asprintf(&mistake.text, "%s:%s %s", reader->file, place, text);
-	if (n < 0) {
-		reader->out_of_memory = true;
-		return -EINVAL;
-	}
-	error_clean(mistake.text);
-	mistake_insert(reader, &mistake);
-	return -EINVAL;
-}
-
-size_t
-schema_mistake_count(const struct schema_reader *reader)
-{
-	return reader->count + (reader->dropped > 0);
-}
-
-const char *
-schema_mistake_text(const struct schema_reader *reader, size_t index)
-{
-	if (index < reader->count)
-		return reader->mistakes[index].text;
-	return index == reader->count && reader->dropped > 0 ? reader->more : NULL;
-}
-
-/* Both go one step down and return the length to go back to. */
-static size_t
-path_push_key(struct schema_reader *reader, const char *key)
-{
-	size_t length = strlen(reader->path);
-
-	(void) snprintf(reader->path + length, sizeof(reader->path) - length, "%s%s", length ? "." : "", key);
-	return length;
-}
-
-static size_t
-path_push_index(struct schema_reader *reader, size_t index)
-{
-	size_t length = strlen(reader->path);
-
-	(void) snprintf(reader->path + length, sizeof(reader->path) - length, "[%zu]", index);
-	return length;
-}
-
-static void
-path_pop(struct schema_reader *reader, size_t length)
-{
-	reader->path[length] = '\0';
-}
 
 /* what: a predicate of the key the walk looks at ("is a list; ..."), or begins with the value in quotes. */
 static int
 row_mistake(struct schema_reader *reader, const struct schema_row *row, const struct yaml_node *node, const char *what)
 {
-	return schema_mistake(reader, node, "%s%s%s%s %s", reader->path, *reader->path ? "." : "", row->key,
-			      *what == '"' ? ":" : "", what);
+	return schema_mistake(reader, node, "%s%s%s%s %s", schema_reader_path(reader),
+			      *schema_reader_path(reader) ? "." : "", row->key, *what == '"' ? ":" : "", what);
 }
 
 static int
@@ -205,7 +46,8 @@ path_store(const struct schema_reader *reader, const char *text, char **ret)
 
 	if (*text == '/' || *text == '\0')
 		return string_store(text, ret);
-	if (asprintf(&path, "%s/%s", strcmp(reader->folder, "/") == 0 ? "" : reader->folder, text) < 0)
+	if (asprintf(&path, "%s/%s", strcmp(schema_reader_folder(reader), "/") == 0 ? "" : schema_reader_folder(reader),
+		     text) < 0)
 		return -ENOMEM;
 	free(*ret);
 	*ret = path;
@@ -362,13 +204,13 @@ list_read(struct schema_reader *reader, const struct schema_row *row, const stru
 
 	if (node->kind != YAML_LIST)
 		return row_mistake(reader, row, node, "must be a list; begin each item with \"- \"");
-	key_end = path_push_key(reader, row->key);
+	key_end = schema_reader_enter_key(reader, row->key);
 	for (size_t i = 0; i < node->count && r != -ENOMEM; i++) {
-		item_end = path_push_index(reader, i);
+		item_end = schema_reader_enter_index(reader, i);
 		r = row->item(reader, base, node->values[i]);
-		path_pop(reader, item_end);
+		schema_reader_leave(reader, item_end);
 	}
-	path_pop(reader, key_end);
+	schema_reader_leave(reader, key_end);
 	return r;
 }
 
@@ -399,9 +241,9 @@ value_read(struct schema_reader *reader, const struct schema_row *row, const str
 	case SCHEMA_STRINGS:
 		return strings_read(reader, row, node, field);
 	case SCHEMA_GROUP:
-		end = path_push_key(reader, row->key);
+		end = schema_reader_enter_key(reader, row->key);
 		r = schema_read(reader, row->rows, node, field);
-		path_pop(reader, end);
+		schema_reader_leave(reader, end);
 		return r;
 	case SCHEMA_LIST:
 		return list_read(reader, row, node, base);
@@ -457,7 +299,8 @@ row_find(const struct schema_row *rows, const char *key)
 static int
 unknown_key(struct schema_reader *reader, const struct schema_row *rows, const struct yaml_node *key)
 {
-	const char *names[128] = {NULL}, *nearest, *where = *reader->path ? reader->path : "the file's top level";
+	const char *names[128] = {NULL}, *nearest,
+		   *where = *schema_reader_path(reader) ? schema_reader_path(reader) : "the file's top level";
 	char known[300] = "";
 	size_t count = 0, used = 0;
 
@@ -476,7 +319,7 @@ unknown_key(struct schema_reader *reader, const struct schema_row *rows, const s
 static int
 required_check(struct schema_reader *reader, const struct schema_row *rows, const struct yaml_node *map)
 {
-	const char *where = *reader->path ? reader->path : "the file's top level";
+	const char *where = *schema_reader_path(reader) ? schema_reader_path(reader) : "the file's top level";
 	char want[300];
 
 	for (; rows->key; rows++) {
@@ -485,13 +328,13 @@ required_check(struct schema_reader *reader, const struct schema_row *rows, cons
 		schema_value_describe(rows, want, sizeof(want));
 		(void) schema_mistake(reader, map, "missing key \"%s\" in %s; add it: %s", rows->key, where, want);
 	}
-	return reader->out_of_memory ? -ENOMEM : 0;
+	return schema_reader_is_short(reader) ? -ENOMEM : 0;
 }
 
 int
 schema_read(struct schema_reader *reader, const struct schema_row *rows, const struct yaml_node *node, void *base)
 {
-	size_t before = reader->count + reader->dropped;
+	size_t before = schema_reader_total(reader);
 	int r;
 
 	for (const struct schema_row *row = rows; row->key; row++) {
@@ -501,7 +344,7 @@ schema_read(struct schema_reader *reader, const struct schema_row *rows, const s
 	}
 	if (node && node->kind != YAML_MAP)
 		return schema_mistake(reader, node, "%s must be a mapping; write \"key: value\" lines",
-				      *reader->path ? reader->path : "the file");
+				      *schema_reader_path(reader) ? schema_reader_path(reader) : "the file");
 	for (size_t i = 0; node && i < node->count; i++) {
 		const struct schema_row *row = row_find(rows, node->keys[i]->text);
 
@@ -512,7 +355,7 @@ schema_read(struct schema_reader *reader, const struct schema_row *rows, const s
 	}
 	if (required_check(reader, rows, node) < 0)
 		return -ENOMEM;
-	return reader->count + reader->dropped > before ? -EINVAL : 0;
+	return schema_reader_total(reader) > before ? -EINVAL : 0;
 }
 
 void

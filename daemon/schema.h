@@ -6,7 +6,11 @@
  * nearest valid name), wrong types, values out of range and missing required keys, each as file:line:column, and keeps
  * going, so that one run reports every mistake.
  *
- * Threads: tables are const; a reader belongs to its caller. Owns: values read belong to the struct they were read into.
+ * A struct read into is zeroed by the caller; after a failure it holds what could be read, and schema_release is due
+ * all the same.
+ *
+ * Threads: tables are const; a reader belongs to its caller.
+ * Owns: values read belong to the struct they were read into.
  */
 #include "error.h"
 #include "yaml.h"
@@ -48,7 +52,8 @@ struct schema_row {
 	const char *unit;           /* for the reference: "bytes", "duration", … NULL: from the type */
 	const char *help;           /* one or two sentences for the reference */
 	const struct schema_row *rows; /* GROUP, LIST: the nested table, ended by a row without key */
-	int (*item)(struct schema_reader *reader, void *base, const struct yaml_node *node); /* LIST */
+	/* LIST: called for each item; base is what schema_read was given for the mapping the list stands in. */
+	int (*item)(struct schema_reader *reader, void *base, const struct yaml_node *node);
 };
 
 int schema_reader_new(const char *file, void *context, struct schema_reader **ret);
@@ -57,12 +62,13 @@ void *schema_reader_context(const struct schema_reader *reader);
 int schema_read(struct schema_reader *reader, const struct schema_row *rows, const struct yaml_node *node, void *base);
 /* Records one mistake at a node: "file:line:column: text". Returns -EINVAL. */
 int schema_mistake(struct schema_reader *reader, const struct yaml_node *node, const char *fmt, ...) PRINTF_LIKE(3, 4);
+/* At most 50 are kept; the 51st text says how many there are beyond. In the order of the file. */
 size_t schema_mistake_count(const struct schema_reader *reader);
 const char *schema_mistake_text(const struct schema_reader *reader, size_t index);
 void schema_reader_free(struct schema_reader **reader);
 /* Releases what schema_read allocated inside base (strings, lists), groups included, LIST items excluded. */
 void schema_release(const struct schema_row *rows, void *base);
-/* The reference: one entry a row, nested with their dotted names, with type, range, default, help. format: plain text. */
+/* The reference as plain text: one entry a row, nested with their dotted names, with type, range, default, help. */
 void schema_print_reference(const struct schema_row *rows, const char *prefix, FILE *out);
 /* The name in a NULL-ended list nearest to word (edit distance, at most 3), or NULL. */
 const char *schema_nearest(const char *word, const char *const *names);

@@ -403,16 +403,13 @@ yaml_read(const char *name, const char *text, size_t length, struct yaml_node **
 
 /* Reads to the end; the size of a file may change under us. */
 static int
-read_all(int fd, char **ret, size_t *ret_length)
+text_read(int fd, char *text, size_t size, size_t *ret_length)
 {
-	CLEANUP_FREE char *text = malloc(TEXT_MAX + 1);
 	size_t used = 0;
-	ssize_t n;
 
-	if (!text)
-		return -ENOMEM;
-	while (used <= TEXT_MAX) {
-		n = read(fd, text + used, TEXT_MAX + 1 - used);
+	while (used < size) {
+		ssize_t n = read(fd, text + used, size - used);
+
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -421,33 +418,44 @@ read_all(int fd, char **ret, size_t *ret_length)
 			break;
 		used += (size_t) n;
 	}
-	*ret = STEAL(text);
 	*ret_length = used;
 	return 0;
 }
 
-int
-yaml_read_file(const char *path, struct yaml_node **ret, struct error *error)
+static int
+read_descriptor(int fd, const char *path, struct yaml_node **ret, struct error *error)
 {
-	CLEANUP_CLOSE int fd = -1;
 	CLEANUP_FREE char *text = NULL;
 	size_t length = 0;
 	struct stat st;
 	int r;
 
-	/* O_NONBLOCK: a FIFO in the file's place must not hang a reload. */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (fd < 0 || fstat(fd, &st) < 0) {
-		r = -errno;
-		return error_set(error, r, "%s: cannot be opened (%s); check the path and its permissions", path,
-				 strerror(-r));
-	}
+	if (fstat(fd, &st) < 0)
+		return error_set(error, -errno, "%s: cannot be looked at (%s)", path, strerror(errno));
 	if (!S_ISREG(st.st_mode))
 		return error_set(error, -EINVAL, "%s: not a regular file; give the path of the YAML file itself", path);
-	r = read_all(fd, &text, &length);
+	text = malloc(TEXT_MAX + 1);
+	if (!text)
+		return error_set(error, -ENOMEM, "%s: out of memory while reading it", path);
+	r = text_read(fd, text, TEXT_MAX + 1, &length);
 	if (r < 0)
 		return error_set(error, r, "%s: cannot be read (%s)", path, strerror(-r));
 	return yaml_read(path, text, length, ret, error);
+}
+
+int
+yaml_read_file(const char *path, struct yaml_node **ret, struct error *error)
+{
+	/* O_NONBLOCK: a FIFO in the file's place must not hang a reload. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int r;
+
+	if (fd < 0)
+		return error_set(error, -errno, "%s: cannot be opened (%s); check the path and its permissions", path,
+				 strerror(errno));
+	r = read_descriptor(fd, path, ret, error);
+	(void) close(fd);
+	return r;
 }
 
 const struct yaml_node *

@@ -30,5 +30,6 @@ int yaml_read(const char *name, const char *text, size_t length, struct yaml_nod
 int yaml_read_file(const char *path, struct yaml_node **ret, struct error *error);
 /* The value of a key, or NULL. */
 const struct yaml_node *yaml_get(const struct yaml_node *map, const char *key);
-/* Clears the pointer; accepts NULL. (libyaml itself exports a yaml_free, which ours would replace inside the library.) */
+/* Clears the pointer; accepts NULL. (Not yaml_free: libyaml exports one, which ours would replace inside the library.)
+ */
 void yaml_release(struct yaml_node **root);
