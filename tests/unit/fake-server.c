@@ -44,6 +44,17 @@ fake_change(struct supervisor *supervisor, int *counter, struct error *error)
 	return failure ? error_set(error, failure, "ordered to fail") : 0;
 }
 
+int
+fake_server_read(struct server *server, const int *counter)
+{
+	int value;
+
+	pthread_mutex_lock(&server->lock);
+	value = *counter;
+	pthread_mutex_unlock(&server->lock);
+	return value;
+}
+
 void
 fake_server_release(struct server *server)
 {

@@ -22,6 +22,8 @@ struct fake_server {
 struct fake_server *fake_server(struct server *server);
 struct server *fake_server_new(void);
 void fake_server_delete(struct server **server);
+/* A counter of the struct, while jobs may run. */
+int fake_server_read(struct server *server, const int *counter);
 /* Lets waiting changes go on; waits until one is inside. */
 void fake_server_release(struct server *server);
 void fake_server_wait_inside(struct server *server);

@@ -6,9 +6,10 @@ unit_tests = \
 	tests/unit/test-yaml tests/unit/test-schema tests/unit/test-config tests/unit/test-glob \
 	tests/unit/test-identity tests/unit/test-router \
 	tests/unit/test-deadline tests/unit/test-gate tests/unit/test-listener \
-	tests/unit/test-wire tests/unit/test-job tests/unit/test-commands tests/unit/test-render \
+	tests/unit/test-wire tests/unit/test-job tests/unit/test-commands tests/unit/test-control \
+	tests/unit/test-arguments tests/unit/test-render \
 	tests/unit/test-heap tests/unit/test-scope \
-	tests/unit/test-pin tests/unit/test-response tests/unit/test-request tests/unit/test-pool tests/unit/test-settings \
+	tests/unit/test-request tests/unit/test-pool tests/unit/test-settings \
 	tests/unit/test-whoami
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -37,13 +38,23 @@ tests_unit_test_listener_SOURCES = tests/unit/test-listener.c daemon/listener.c 
 tests_unit_test_listener_LDADD = $(CMOCKA_LIBS) $(SYSTEMD_LIBS)
 
 # control
-tests_unit_test_wire_SOURCES = tests/unit/test-wire.c daemon/wire.c
+tests_unit_test_wire_SOURCES = tests/unit/test-wire.c daemon/wire.c daemon/error.c
 tests_unit_test_wire_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
 tests_unit_test_job_SOURCES = tests/unit/test-job.c daemon/job.c
 tests_unit_test_job_LDADD = $(CMOCKA_LIBS) $(SYSTEMD_LIBS) -lpthread
-tests_unit_test_commands_SOURCES = tests/unit/test-commands.c daemon/commands.c daemon/introspect.c daemon/error.c $(mtlsd_schema) daemon/yaml.c
-tests_unit_test_commands_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(YAML_LIBS)
-tests_unit_test_render_SOURCES = tests/unit/test-render.c ctl/render.c
+test_commands = tests/unit/fake-server.c tests/unit/fake-server.h daemon/command.c daemon/commands.c \
+	daemon/command-daemon.c daemon/command-dump.c daemon/command-plugin.c daemon/introspect.c daemon/outlet.c \
+	daemon/job.c daemon/log.c daemon/schema-nearest.c daemon/schema-value.c daemon/error.c
+tests_unit_test_commands_SOURCES = tests/unit/test-commands.c $(test_commands)
+tests_unit_test_commands_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) -lpthread
+tests_unit_test_control_SOURCES = tests/unit/test-control.c daemon/control.c daemon/caller.c daemon/caller-call.c \
+	daemon/caller-job.c daemon/peer.c daemon/wire.c $(test_commands)
+tests_unit_test_control_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) -lpthread
+tests_unit_test_arguments_SOURCES = tests/unit/test-arguments.c ctl/arguments.c daemon/schema-nearest.c \
+	daemon/schema-value.c daemon/error.c
+tests_unit_test_arguments_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
+tests_unit_test_arguments_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/ctl
+tests_unit_test_render_SOURCES = tests/unit/test-render.c ctl/render.c daemon/units.c
 tests_unit_test_render_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
 tests_unit_test_render_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/ctl
 
@@ -65,11 +76,11 @@ tests_unit_scope_image_cxx_so_CXXFLAGS = -g $(CXXWARNINGS) $(SANITIZE) -fPIC -fn
 tests_unit_scope_image_cxx_so_LDFLAGS = $(MODULE_LDFLAGS)
 
 # requests and plugins
-tests_unit_test_pin_SOURCES = tests/unit/test-pin.c daemon/pin.c
-tests_unit_test_pin_LDADD = $(CMOCKA_LIBS) -lpthread
-tests_unit_test_response_SOURCES = tests/unit/test-response.c daemon/response.c daemon/error.c
-tests_unit_test_response_LDADD = $(CMOCKA_LIBS)
-tests_unit_test_pool_SOURCES = tests/unit/test-pool.c daemon/pool.c
+tests_unit_test_request_SOURCES = tests/unit/test-request.c daemon/request.c daemon/step.c daemon/host.c daemon/snapshot.c \
+	daemon/connection.c daemon/response.c daemon/plugin.c daemon/stats.c daemon/pool.c daemon/deadline.c daemon/router.c \
+	daemon/glob.c daemon/settings.c $(mtlsd_schema) daemon/yaml.c daemon/name.c daemon/error.c daemon/log.c
+tests_unit_test_request_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) -lpthread
+tests_unit_test_pool_SOURCES = tests/unit/test-pool.c daemon/pool.c daemon/stats.c
 tests_unit_test_pool_LDADD = $(CMOCKA_LIBS) -lpthread
 tests_unit_test_settings_SOURCES = tests/unit/test-settings.c daemon/settings.c $(mtlsd_schema) daemon/yaml.c daemon/error.c
 tests_unit_test_settings_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
