@@ -32,7 +32,7 @@ read_text(const char *text, char **ret_mistake)
 	assert_int_equal(r == 0, schema_mistake_count(reader) == 0);
 	if (ret_mistake != NULL)
 		*ret_mistake = r < 0 ? strdup(schema_mistake_text(reader, 0)) : NULL;
-	yaml_free(&tree);
+	yaml_release(&tree);
 	schema_reader_free(&reader);
 	return settings;
 }
