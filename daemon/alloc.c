@@ -28,7 +28,7 @@ static int
 alloc_locate(const void *p, struct alloc_place *ret)
 {
 	uintptr_t offset = (uintptr_t) p - bin_range.base;
-	struct alloc_place place = { .slot = (unsigned) (offset >> bin_range.shift) };
+	struct alloc_place place = {.slot = (unsigned) (offset >> bin_range.shift)};
 
 	ret->slot = place.slot;
 	place.heap = heap_in_slot(place.slot);
@@ -92,8 +92,8 @@ struct alloc_wish {
 	uint64_t old; /* side word of the block that moves here; 0: it is a new one */
 };
 
-/* The side word of a block. A moved block keeps its birth. One that was on a booking's account goes to that of the booking
- * which moves it, since the other's journal has the old address; moved outside of any it is on none. */
+/* The side word of a block. A moved block keeps its birth. One that was on a booking's account goes to that of the
+ * booking which moves it, since the other's journal has the old address; moved outside of any it is on none. */
 static uint64_t
 alloc_word(struct heap *heap, struct bin_set *set, void *block, const struct alloc_wish *wish)
 {
@@ -101,7 +101,8 @@ alloc_word(struct heap *heap, struct bin_set *set, void *block, const struct all
 
 	word |= set != NULL ? bin_site_bits(set, wish->site) : side_site_bits(site_number(&heap->sites, wish->site));
 	if (wish->flags & ALLOC_ARENA)
-		return word | SIDE_ARENA | (old != 0 ? side_epoch(old) : __atomic_load_n(heap->clock, __ATOMIC_RELAXED));
+		return word | SIDE_ARENA |
+		       (old != 0 ? side_epoch(old) : __atomic_load_n(heap->clock, __ATOMIC_RELAXED));
 	if (bin_self.journal != NULL && (old == 0 || old & SIDE_BOOKED) && journal_note(block))
 		return word | bin_self.tag;
 	return word | (old != 0 ? side_epoch(old) : __atomic_load_n(heap->clock, __ATOMIC_RELAXED));
@@ -210,7 +211,7 @@ alloc_fulfil(struct heap *heap, size_t size, size_t align, const struct alloc_wi
 void *
 alloc_block(struct heap *heap, size_t size, size_t align, unsigned flags, uintptr_t site)
 {
-	struct alloc_wish wish = { .site = site, .flags = flags };
+	struct alloc_wish wish = {.site = site, .flags = flags};
 
 	return alloc_fulfil(heap, size, align, &wish);
 }
@@ -219,7 +220,7 @@ static void
 alloc_free_small(const struct alloc_place *place, void *p)
 {
 	struct bin_set *set = bin_set_of(place->heap);
-	struct bin_entry entry = { p, place->side };
+	struct bin_entry entry = {p, place->side};
 
 	if (side_load(place->side) & SIDE_ARENA)
 		alloc_count(place->heap, set, 0, 0, 0 - (uint64_t) class_rows[place->class].size);
@@ -254,7 +255,7 @@ alloc_free_large(const struct alloc_place *place)
 void
 alloc_free(void *p, uintptr_t site)
 {
-	struct alloc_place place = { 0 };
+	struct alloc_place place = {0};
 	int saved = errno; /* free keeps it */
 	int wrong = alloc_locate(p, &place);
 
@@ -335,7 +336,7 @@ alloc_resize(void *p, size_t size, uintptr_t site)
 
 	if (done != NULL)
 		return done;
-	struct alloc_place place = { 0 };
+	struct alloc_place place = {0};
 	int wrong = alloc_locate(p, &place);
 
 	if (wrong != 0) {
@@ -353,7 +354,7 @@ alloc_resize(void *p, size_t size, uintptr_t site)
 			return p;
 	} else if (size <= old && size >= old / 2)
 		return p;
-	struct alloc_wish wish = { .site = site, .flags = word & SIDE_ARENA ? ALLOC_ARENA : 0, .old = word };
+	struct alloc_wish wish = {.site = site, .flags = word & SIDE_ARENA ? ALLOC_ARENA : 0, .old = word};
 	void *moved = alloc_fulfil(place.heap, size, 0, &wish);
 	if (moved == NULL)
 		return size <= old ? p : NULL; /* a block that cannot shrink stays as it is */

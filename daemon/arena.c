@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The request arena: chunks of the instance's own heap, listed in daemon memory where a plugin's overrun cannot reach. */
+/* The request arena: chunks of the instance's own heap, listed in daemon memory where a plugin's overrun cannot reach.
+ */
 #include "alloc.h"
 #include "heap-internal.h"
 #include "scope-internal.h"
@@ -47,7 +48,7 @@ arena_new(struct scope_space *space)
 
 	if (arena == NULL)
 		return NULL;
-	*arena = (struct scope_arena){ .space = space, .chunk = ARENA_FIRST, .room = ARENA_CHUNKS };
+	*arena = (struct scope_arena){.space = space, .chunk = ARENA_FIRST, .room = ARENA_CHUNKS};
 	arena->chunks = arena->first;
 	return arena;
 }

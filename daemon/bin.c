@@ -103,7 +103,8 @@ bin_set_new(struct heap *heap)
 	for (unsigned class = 1; class <= CLASS_COUNT; class ++) {
 		struct bin *bin = &set->bins[class];
 		bin->top = bin->floor = next;
-		bin->ceiling = next + (class_rows[class].cache < BIN_FIRST_ROOM ? class_rows[class].cache : BIN_FIRST_ROOM);
+		bin->ceiling =
+			next + (class_rows[class].cache < BIN_FIRST_ROOM ? class_rows[class].cache : BIN_FIRST_ROOM);
 		next += class_rows[class].cache;
 	}
 	return set;
@@ -134,7 +135,7 @@ bin_set_of(struct heap *heap)
 	pthread_mutex_unlock(&heap->sets_lock);
 	if (set == NULL)
 		return NULL;
-	slots[heap->slot] = (struct bin_slot){ set, generation };
+	slots[heap->slot] = (struct bin_slot){set, generation};
 	return set;
 }
 
@@ -144,7 +145,7 @@ bin_site_bits(struct bin_set *set, uintptr_t site)
 	struct bin_site *place = bin_site_place(set, site);
 
 	if (place->address != site || site == 0)
-		*place = (struct bin_site){ site, SIDE_LIVE | side_site_bits(site_number(&set->heap->sites, site)) };
+		*place = (struct bin_site){site, SIDE_LIVE | side_site_bits(site_number(&set->heap->sites, site))};
 	return place->bits;
 }
 

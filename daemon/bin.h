@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
-/* bin.h - a thread's stock of free blocks of one heap, and the few instructions of malloc and free that use nothing else.
+/* bin.h - a thread's stock of free blocks of one heap, and the few instructions of malloc and free that use nothing
+ * else.
  *
- * A bin is a stack of free blocks with their side words. It starts small and doubles while it is used (slow start). Bins
- * are written by their thread alone; others read the counts, which is what makes live bytes exact without a shared
+ * A bin is a stack of free blocks with their side words. It starts small and doubles while it is used (slow start).
+ * Bins are written by their thread alone; others read the counts, which is what makes live bytes exact without a shared
  * write: out of the stock less what lies in bins.
  *
  * Threads: each thread uses its own; counts may be read by any. Owns: the blocks in it, until flushed to the stock.
@@ -23,13 +24,13 @@ struct scope_space;
 enum {
 	BIN_SITES_LOG = 8,
 	BIN_SITES = 1 << BIN_SITES_LOG, /* call sites a thread knows by heart, a heap */
-	BIN_HEAPS = 2048, /* most heaps a process can have: 47 bits of addresses hold no more */
+	BIN_HEAPS = 2048,               /* most heaps a process can have: 47 bits of addresses hold no more */
 };
 
 struct bin {
-	struct bin_entry *top;            /* one past the youngest block */
+	struct bin_entry *top;             /* one past the youngest block */
 	struct bin_entry *floor, *ceiling; /* empty there, full there; the ceiling rises up to the class's bound */
-	uint64_t served;                  /* blocks handed out, ever */
+	uint64_t served;                   /* blocks handed out, ever */
 };
 
 struct bin_site {
@@ -63,8 +64,8 @@ struct bin_slot {
 struct bin_range {
 	uintptr_t base;
 	struct span *spans; /* of all slots, one a granule */
-	uint64_t bytes; /* 0: nothing is reserved, no pointer is ours */
-	unsigned shift; /* of a slot's size */
+	uint64_t bytes;     /* 0: nothing is reserved, no pointer is ours */
+	unsigned shift;     /* of a slot's size */
 	unsigned slots;
 	uint64_t generation[BIN_HEAPS]; /* never 0; moved when a slot's heap comes and when it goes */
 };
@@ -79,10 +80,10 @@ struct bin_thread {
 	void **journal_next, **journal_end; /* where the booking's next block is noted */
 	struct journal *journal;            /* NULL: no booking */
 	uint64_t tag;                       /* side word bits of the booking */
-	unsigned *counted; /* counter this thread is in, down by one at its end; NULL: none */
-	unsigned rounds;   /* of destructors at the thread's end */
-	bool ended;     /* the thread's bins are gone: straight to the stock */
-	struct heap *desperate; /* refused memory in this scope: its reserve may be used */
+	unsigned *counted;                  /* counter this thread is in, down by one at its end; NULL: none */
+	unsigned rounds;                    /* of destructors at the thread's end */
+	bool ended;                         /* the thread's bins are gone: straight to the stock */
+	struct heap *desperate;             /* refused memory in this scope: its reserve may be used */
 };
 /* Empty bins, known sites none: whoever looks into it has to take the slow way. */
 extern struct bin_set bin_no_set;
@@ -104,8 +105,8 @@ uint64_t bin_site_bits(struct bin_set *set, uintptr_t site);
 int bin_setup(void);
 void bin_thread_arm(void);
 
-/* Turns to the daemon's memory and back, for the layer's own needs. The barriers are for the compiler, which knows malloc
- * and believes that it looks at no variable of ours. */
+/* Turns to the daemon's memory and back, for the layer's own needs. The barriers are for the compiler, which knows
+ * malloc and believes that it looks at no variable of ours. */
 static inline struct scope_space *
 bin_pause(void)
 {

@@ -52,7 +52,7 @@ booking_row(struct scope_space *space, uintptr_t site, uint16_t route, uint8_t s
 		if (site == 0 || space->rows_used == BOOKING_ROWS_MOST)
 			return &space->rows[0];
 		space->rows_used++;
-		row->escape = (struct scope_escape){ .site = site, .route = route, .status_class = status_class };
+		row->escape = (struct scope_escape){.site = site, .route = route, .status_class = status_class};
 		return row;
 	}
 }

@@ -8,7 +8,7 @@
 void
 central_setup(struct central *central)
 {
-	*central = (struct central){ 0 };
+	*central = (struct central){0};
 	pthread_mutex_init(&central->lock, NULL);
 }
 
@@ -96,7 +96,7 @@ central_take_from(struct heap *heap, struct span *span, uint32_t granule, struct
 		unsigned at = span->free_head - 1U;
 		span->free_head = (uint16_t) side_load(&span->side[at]);
 		side_store(&span->side[at], 0);
-		entries[got] = (struct bin_entry){ (void *) (start + (uintptr_t) at * span->size), &span->side[at] };
+		entries[got] = (struct bin_entry){(void *) (start + (uintptr_t) at * span->size), &span->side[at]};
 	}
 	unsigned fresh = want - got;
 	if (fresh > blocks - span->fresh)
@@ -106,7 +106,8 @@ central_take_from(struct heap *heap, struct span *span, uint32_t granule, struct
 		for (unsigned i = 0; i < fresh; i++, got++) {
 			unsigned at = span->fresh + fresh - 1 - i;
 			side_store(&span->side[at], 0);
-			entries[got] = (struct bin_entry){ (void *) (start + (uintptr_t) at * span->size), &span->side[at] };
+			entries[got] =
+				(struct bin_entry){(void *) (start + (uintptr_t) at * span->size), &span->side[at]};
 		}
 		span->fresh = (uint16_t) (span->fresh + fresh);
 		unsigned pages = (span->fresh * span->size + RUN_PAGE - 1) / RUN_PAGE;
@@ -152,7 +153,8 @@ central_put(struct heap *heap, unsigned class, const struct bin_entry *entries, 
 		span->free_head = (uint16_t) (entries[i].side - span->side + 1);
 		if (span->used-- == class_rows[class].blocks)
 			central_link(heap, central, granule);
-		/* One empty span stays as long as it is the only one with room: a block on the edge must not cost a span. */
+		/* One empty span stays as long as it is the only one with room: a block on the edge must not cost a
+		 * span. */
 		if (span->used == 0 && (span->next != 0 || span->previous != 0))
 			central_release(heap, central, granule);
 	}

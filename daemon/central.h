@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
-/* central.h - the shared stock of one size class of one heap: spans with free blocks, handed out and taken back in batches.
+/* central.h - the shared stock of one size class of one heap: spans with free blocks, handed out and taken back in
+ * batches.
  *
  * A block is *out* from the moment the stock gives it to a thread's bin until it comes back, so what is live is what is
  * out less what lies in bins. Free lists are linked through the side words: nothing is ever written into a free block.

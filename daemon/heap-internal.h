@@ -28,7 +28,8 @@ struct heap {
 	/* Bytes given to bins and large blocks; moved once a batch. The limit is checked against it. */
 	uint64_t out_bytes __attribute__((aligned(64)));
 	uint64_t soft, hard, reserve;
-	uint64_t peak_bytes, peak_next; /* the highest exact count; out_bytes from which on it is worth counting again */
+	uint64_t peak_bytes,
+		peak_next; /* the highest exact count; out_bytes from which on it is worth counting again */
 	uint64_t refused, faults;
 	uintptr_t refused_site;
 	uint64_t large_objects;

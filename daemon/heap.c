@@ -74,7 +74,8 @@ heap_live_bytes(const struct heap *heap)
 {
 	uint64_t blocks, binned = heap_binned(heap, &blocks), out = heap_load(&heap->out_bytes);
 
-	/* The two are read one after the other: while threads are at work the difference may be off by what they move. */
+	/* The two are read one after the other: while threads are at work the difference may be off by what they move.
+	 */
 	return out > binned ? out - binned : 0;
 }
 
@@ -128,8 +129,9 @@ heap_refuse(struct heap *heap, uintptr_t site)
 void
 heap_usage(const struct heap *heap, struct heap_usage *ret)
 {
-	uint64_t binned_blocks, binned = heap_binned(heap, &binned_blocks), out_blocks = heap_load(&heap->large_objects);
-	struct heap_usage usage = { 0 };
+	uint64_t binned_blocks, binned = heap_binned(heap, &binned_blocks),
+				out_blocks = heap_load(&heap->large_objects);
+	struct heap_usage usage = {0};
 	struct heap *writable = (struct heap *) heap; /* for its locks and its high-water mark only */
 
 	usage.live_bytes = heap_load(&heap->out_bytes);
@@ -207,7 +209,7 @@ heap_on_fault(void (*handler)(const struct heap_fault *, void *ctx), void *ctx)
 void
 heap_fault(unsigned slot, enum heap_fault_kind kind, const void *block, uintptr_t site)
 {
-	struct heap_fault fault = { kind, quarantine_name(slot), block, site };
+	struct heap_fault fault = {kind, quarantine_name(slot), block, site};
 	struct heap *heap = heap_in_slot(slot);
 
 	if (heap != NULL)

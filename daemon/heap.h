@@ -16,25 +16,27 @@ struct heap;
 
 struct heap_limits {
 	uint64_t soft; /* bytes; above it the supervisor evicts; 0: none */
-	uint64_t hard; /* bytes; above it allocations fail with ENOMEM (own heaps; foreign heaps count, never refuse); 0: none */
+	uint64_t hard; /* bytes; above it allocations fail with ENOMEM (own heaps; foreign heaps count, never refuse);
+			  0: none */
 };
 
 struct heap_usage {
-	uint64_t live_bytes, live_objects;   /* exact: handed out and not freed, arenas included */
-	uint64_t arena_bytes;                /* the part of live_bytes that lies in request arenas */
-	uint64_t peak_bytes;                 /* highest live_bytes seen at a refill or sample */
-	uint64_t resident_bytes;             /* pages the heap holds from the kernel (spans in use and retained) */
-	uint64_t retained_bytes;             /* the part of resident_bytes in free spans, not yet given back */
-	uint64_t side_bytes;                 /* side tables and span metadata, outside the limit */
+	uint64_t live_bytes, live_objects; /* exact: handed out and not freed, arenas included */
+	uint64_t arena_bytes;              /* the part of live_bytes that lies in request arenas */
+	uint64_t peak_bytes;               /* highest live_bytes seen at a refill or sample */
+	uint64_t resident_bytes;           /* pages the heap holds from the kernel (spans in use and retained) */
+	uint64_t retained_bytes;           /* the part of resident_bytes in free spans, not yet given back */
+	uint64_t side_bytes;               /* side tables and span metadata, outside the limit */
 	uint64_t allocated_bytes, allocated_objects; /* cumulative */
-	uint64_t refused;                    /* allocations refused at the hard limit */
-	uintptr_t refused_site;              /* call address of the last refusal, 0: none */
-	uint64_t faults;                     /* double, interior and foreign frees detected */
-	uint32_t epoch;                      /* the request clock */
+	uint64_t refused;                            /* allocations refused at the hard limit */
+	uintptr_t refused_site;                      /* call address of the last refusal, 0: none */
+	uint64_t faults;                             /* double, interior and foreign frees detected */
+	uint32_t epoch;                              /* the request clock */
 };
 
 /* Reserves the address range for at most `heaps` heaps of `slot_bytes` each (a power of two). Called once, before any
- * heap_new; 0 for a default fit for the machine. -ENOMEM names RLIMIT_AS as the likely cause in the caller's message. */
+ * heap_new; 0 for a default fit for the machine. -ENOMEM names RLIMIT_AS as the likely cause in the caller's message.
+ */
 int heap_reserve(unsigned heaps, uint64_t slot_bytes);
 
 /* name: "plugin#7" or "plugin/foreign", copied (at most 63 bytes). refuses: false for foreign heaps. */
@@ -44,8 +46,8 @@ const char *heap_name(const struct heap *heap);
 void heap_usage(const struct heap *heap, struct heap_usage *ret);
 /* Gives the free pages back to the kernel at once; returns how many bytes went. */
 uint64_t heap_trim(struct heap *heap);
-/* Gives back, in all heaps, what has been free for `age` seconds; now: any clock in seconds that moves on. Called about once
- * a second by the main loop. Returns bytes. No heap may be destroyed meanwhile. */
+/* Gives back, in all heaps, what has been free for `age` seconds; now: any clock in seconds that moves on. Called about
+ * once a second by the main loop. Returns bytes. No heap may be destroyed meanwhile. */
 uint64_t heap_decay(uint32_t now, uint32_t age);
 /* The heap whose slot holds p, NULL for memory that is not ours. */
 struct heap *heap_of(const void *p);
@@ -82,7 +84,7 @@ struct heap_profile {
 	uint32_t epoch; /* now */
 	size_t count;
 	struct heap_site_usage *sites; /* most bytes first */
-	uint64_t age_bytes[32]; /* live bytes by log2 of age in epochs: [0] age 0, [k] age in [2^(k-1), 2^k) */
+	uint64_t age_bytes[32];        /* live bytes by log2 of age in epochs: [0] age 0, [k] age in [2^(k-1), 2^k) */
 };
 /* Walks the live blocks without stopping anybody and without a lock an allocation takes. *ret is freed with
  * heap_profile_free (daemon memory). min_age: only blocks at least that many epochs old. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* C++ new and delete, under their mangled names: here too the caller's address decides, which libstdc++'s own would hide
- * behind one of its own. The daemon does not link libstdc++; a plugin that throws has brought it along. */
+/* C++ new and delete, under their mangled names: here too the caller's address decides, which libstdc++'s own would
+ * hide behind one of its own. The daemon does not link libstdc++; a plugin that throws has brought it along. */
 #include "cleanup.h"
 #include "interpose.h"
 
@@ -56,12 +56,12 @@ interpose_new_once(size_t size, size_t align, uintptr_t site)
 	return align <= 16 ? interpose_take(size, site) : interpose_take_aligned(align, size, site);
 }
 
-/* What the standard asks for when memory is out: the new handler again and again, then bad_alloc. Exceptions pass through
- * this frame on their way to the caller. */
+/* What the standard asks for when memory is out: the new handler again and again, then bad_alloc. Exceptions pass
+ * through this frame on their way to the caller. */
 static __attribute__((cold, noinline)) void *
 interpose_new_failed(size_t size, size_t align, uintptr_t site, bool throws)
 {
-	void (*(*get_handler)(void))(void);
+	void (*(*get_handler)(void) )(void);
 	void (*throw_bad_alloc)(void);
 	void *block = NULL;
 

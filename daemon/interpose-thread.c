@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Thread starts. A thread a plugin starts works in the plugin's space from its first instruction to the last round of its
- * destructors, and is counted that long: an image with a thread in it must not be unloaded. */
+/* Thread starts. A thread a plugin starts works in the plugin's space from its first instruction to the last round of
+ * its destructors, and is counted that long: an image with a thread in it must not be unloaded. */
 #include "interpose.h"
 
 #if MTLSD_HEAP_LAYER

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* malloc and its relatives. With no current space they are the C library's; inside one, the caller's return address says
- * which of the space's heaps serves. free and realloc go by the block's address alone. */
+/* malloc and its relatives. With no current space they are the C library's; inside one, the caller's return address
+ * says which of the space's heaps serves. free and realloc go by the block's address alone. */
 #undef _FORTIFY_SOURCE
 #include "interpose.h"
 

@@ -27,17 +27,19 @@ journal_clear(struct journal *journal)
 
 /* Told from the span and the side word alone: the block is no longer the booking's. Right for every block that is still
  * live, since its span cannot change. While another thread frees the block its span may become another class's; what is
- * read then is some other word, or readable memory behind a shorter side table (META_SLACK): by then the block is out, and
- * if it does not look so, journal_claim finds out. */
+ * read then is some other word, or readable memory behind a shorter side table (META_SLACK): by then the block is out,
+ * and if it does not look so, journal_claim finds out. */
 static inline bool
 journal_is_out(const struct journal *journal, const void *block)
 {
 	const struct span *span = &bin_range.spans[((uintptr_t) block - bin_range.base) >> RUN_SHIFT];
 	const uint64_t *side = __atomic_load_n(&span->side, __ATOMIC_RELAXED);
-	uint64_t product = ((uintptr_t) block & (RUN_GRANULE - 1)) * (uint64_t) __atomic_load_n(&span->magic, __ATOMIC_RELAXED);
+	uint64_t product =
+		((uintptr_t) block & (RUN_GRANULE - 1)) * (uint64_t) __atomic_load_n(&span->magic, __ATOMIC_RELAXED);
 	uint64_t word = side_load(&side[product >> 32]);
 
-	return (word & (SIDE_LIVE | SIDE_BOOKED)) != (SIDE_LIVE | SIDE_BOOKED) || side_epoch(word) != side_epoch(journal->tag);
+	return (word & (SIDE_LIVE | SIDE_BOOKED)) != (SIDE_LIVE | SIDE_BOOKED) ||
+	       side_epoch(word) != side_epoch(journal->tag);
 }
 
 /* Takes the block off the booking if it still is on it. */
@@ -52,10 +54,12 @@ journal_claim(const struct journal *journal, void *block, const struct heap **re
 		return false;
 	*ret_word = word;
 	/* Fails if another thread has just freed it: then it is no longer there to be counted. */
-	return __atomic_compare_exchange_n(*ret_side, &word, word & ~SIDE_BOOKED, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	return __atomic_compare_exchange_n(*ret_side, &word, word & ~SIDE_BOOKED, 0, __ATOMIC_RELAXED,
+					   __ATOMIC_RELAXED);
 }
 
-/* Forgets dead blocks, and doubles of live ones: a block freed and handed out again under the booking is noted twice. */
+/* Forgets dead blocks, and doubles of live ones: a block freed and handed out again under the booking is noted twice.
+ */
 static void
 journal_compact(struct journal *journal)
 {
@@ -72,7 +76,8 @@ journal_compact(struct journal *journal)
 			continue;
 		word = side_load(side);
 		if (word & SIDE_LIVE && !(word & SIDE_ARENA) && side_epoch(word) == side_epoch(journal->tag))
-			(void) __atomic_compare_exchange_n(side, &word, word | SIDE_BOOKED, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+			(void) __atomic_compare_exchange_n(side, &word, word | SIDE_BOOKED, 0, __ATOMIC_RELAXED,
+							   __ATOMIC_RELAXED);
 	}
 }
 
@@ -119,8 +124,8 @@ journal_note(void *block)
 }
 
 void
-journal_settle(struct journal *journal, void (*visit)(const struct heap *heap, uint64_t word, uint64_t bytes, void *ctx),
-	       void *ctx)
+journal_settle(struct journal *journal,
+	       void (*visit)(const struct heap *heap, uint64_t word, uint64_t bytes, void *ctx), void *ctx)
 {
 	const struct heap *heap;
 	uint64_t *side, word, bytes;

@@ -38,8 +38,8 @@ journal_switch(struct journal *journal)
 		self->journal->next = self->journal_next;
 	self->journal = journal;
 	if (journal != NULL) {
-		self->journal_next = journal->next;
-		self->journal_end = journal->end;
+		__atomic_store_n(&self->journal_next, journal->next, __ATOMIC_RELAXED);
+		__atomic_store_n(&self->journal_end, journal->end, __ATOMIC_RELAXED);
 		self->tag = journal->tag;
 	}
 }

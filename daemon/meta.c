@@ -5,14 +5,14 @@
 
 enum {
 	META_LINE = 64,
-	META_STEP = 1 << 20, /* opened at a time; untouched pages of it cost nothing */
+	META_STEP = 1 << 20,  /* opened at a time; untouched pages of it cost nothing */
 	META_SLACK = 1 << 15, /* readable behind the last piece: the largest side table, see journal_is_out */
 };
 
 void
 meta_setup(struct meta *meta, uintptr_t base, uintptr_t end)
 {
-	*meta = (struct meta){ .base = base, .next = base, .committed = base, .end = end };
+	*meta = (struct meta){.base = base, .next = base, .committed = base, .end = end};
 	pthread_mutex_init(&meta->lock, NULL);
 }
 

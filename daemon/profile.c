@@ -2,8 +2,8 @@
 /* The walk over a heap's live blocks.
  *
  * No lock: a span's sequence is read before and after its side words, and what was read in between counts only if the
- * span stayed the same. A span that changed had no block that lived through the walk. Each address is looked at once, so
- * no block counts twice. */
+ * span stayed the same. A span that changed had no block that lived through the walk. Each address is looked at once,
+ * so no block counts twice. */
 #include "heap-internal.h"
 
 #include "cleanup.h"
@@ -62,7 +62,7 @@ profile_row(struct profile_walk *walk, uint64_t word)
 		walk->room = room;
 	}
 	struct heap_site_usage *new = &profile->sites[profile->count++];
-	*new = (struct heap_site_usage){ .site = site_address(&walk->heap->sites, side_site(word)), .arena = arena };
+	*new = (struct heap_site_usage){.site = site_address(&walk->heap->sites, side_site(word)), .arena = arena};
 	new->first_epoch = new->last_epoch = side_epoch(word);
 	*row = (uint32_t) profile->count;
 	return new;
@@ -112,7 +112,8 @@ profile_read_span(struct profile_walk *walk, const struct span *span, uint64_t *
 			return 0;
 		blocks = class_rows[class].blocks;
 		bytes = class_rows[class].size;
-		/* Class and table may be of two lives of the span: a table of more words than this one has is read then. */
+		/* Class and table may be of two lives of the span: a table of more words than this one has is read
+		 * then. */
 		if (__atomic_load_n(&span->sequence, __ATOMIC_RELAXED) != sequence)
 			return 0;
 	}

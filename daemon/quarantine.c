@@ -25,7 +25,7 @@ static struct {
 	char names[BIN_HEAPS][HEAP_NAME_BYTES];
 	uint16_t queue[BIN_HEAPS]; /* free slots, longest free first */
 	unsigned queue_first, queue_count;
-} quarantine = { .lock = PTHREAD_MUTEX_INITIALIZER };
+} quarantine = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static uint64_t
 quarantine_meta_for(uint64_t slot_bytes)
@@ -47,7 +47,8 @@ quarantine_fit(unsigned slots)
 	uint64_t bytes = QUARANTINE_SLOT_MOST;
 
 	if (getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
-		while (bytes > QUARANTINE_SLOT_LEAST && (bytes + quarantine_meta_for(bytes) + quarantine_spans_for(bytes)) * slots > limit.rlim_cur / 2)
+		while (bytes > QUARANTINE_SLOT_LEAST &&
+		       (bytes + quarantine_meta_for(bytes) + quarantine_spans_for(bytes)) * slots > limit.rlim_cur / 2)
 			bytes /= 2;
 	return bytes;
 }

@@ -25,7 +25,7 @@ run_list_of(uint32_t granules)
 void
 run_setup(struct run_pool *pool, uintptr_t base, struct span *spans, uint64_t bytes)
 {
-	*pool = (struct run_pool){ .base = base, .spans = spans, .limit = (uint32_t) (bytes >> RUN_SHIFT) };
+	*pool = (struct run_pool){.base = base, .spans = spans, .limit = (uint32_t) (bytes >> RUN_SHIFT)};
 	pthread_mutex_init(&pool->lock, NULL);
 }
 
@@ -124,8 +124,8 @@ run_grow(struct run_pool *pool, uint32_t granules)
 			step = missing;
 		if (step > pool->limit - pool->committed)
 			step = pool->limit - pool->committed;
-		if (mprotect((void *) (pool->base + ((uintptr_t) pool->committed << RUN_SHIFT)), (size_t) step << RUN_SHIFT,
-			     PROT_READ | PROT_WRITE) < 0)
+		if (mprotect((void *) (pool->base + ((uintptr_t) pool->committed << RUN_SHIFT)),
+			     (size_t) step << RUN_SHIFT, PROT_READ | PROT_WRITE) < 0)
 			return false;
 		pool->committed += step;
 	}
@@ -257,7 +257,8 @@ run_drop_tail(struct run_pool *pool, uint32_t granule, uint32_t granules, uint64
 		struct span *last = &pool->spans[granule + keep - 1];
 		uint8_t held = (uint8_t) (pages % RUN_PAGES);
 		if (last->dirty > held) {
-			uintptr_t from = pool->base + ((uintptr_t) (granule + keep - 1) << RUN_SHIFT) + held * (uintptr_t) RUN_PAGE;
+			uintptr_t from = pool->base + ((uintptr_t) (granule + keep - 1) << RUN_SHIFT) +
+					 held * (uintptr_t) RUN_PAGE;
 			(void) madvise((void *) from, (size_t) (last->dirty - held) * RUN_PAGE, MADV_DONTNEED);
 			pool->resident_pages -= last->dirty - held;
 			last->dirty = held;
@@ -308,8 +309,8 @@ run_drop(const struct run_pool *pool, uint32_t start, uint32_t end, uint32_t now
 		while (i < end && run_is_old(pool, i, now, age))
 			i++;
 		if (i > from)
-			(void) madvise((void *) (pool->base + ((uintptr_t) from << RUN_SHIFT)), (size_t) (i - from) << RUN_SHIFT,
-				       MADV_DONTNEED);
+			(void) madvise((void *) (pool->base + ((uintptr_t) from << RUN_SHIFT)),
+				       (size_t) (i - from) << RUN_SHIFT, MADV_DONTNEED);
 		else
 			i++;
 	}

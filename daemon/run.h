@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
-/* run.h - a heap's slot in runs of 64 KiB granules: taken best fit, coalesced when freed, given back to the kernel by age.
+/* run.h - a heap's slot in runs of 64 KiB granules: taken best fit, coalesced when freed, given back to the kernel by
+ * age.
  *
- * Every granule has one `struct span`. A run in use is described by its first granule's entry (a span of small blocks or
- * one large block); a free run by the entries of its first and last granule. Pages stay with the heap when a run is freed
- * (retained) until run_purge finds them old enough; they go with madvise, which splits no mapping.
+ * Every granule has one `struct span`. A run in use is described by its first granule's entry (a span of small blocks
+ * or one large block); a free run by the entries of its first and last granule. Pages stay with the heap when a run is
+ * freed (retained) until run_purge finds them old enough; they go with madvise, which splits no mapping.
  *
  * Threads: any; the pool's lock guards free runs and page counts. Owns: the pages of the slot.
  */
@@ -30,16 +31,16 @@ struct span {
 	bool edge;    /* first or last granule of a free run (pool's lock) */
 	uint16_t bin; /* where its class's bin lies in a bin_set, bytes; 0: not a span of small blocks */
 	uint32_t sequence;
-	uint32_t granules;  /* the run's length; also in the last entry of a free run */
-	uint16_t used;      /* blocks handed out (central's lock) */
-	uint16_t fresh;     /* blocks ever handed out (central's lock) */
-	uint16_t free_head; /* 1 + index of the first free block (central's lock) */
-	uint8_t dirty;      /* pages of this granule the heap holds (pool's lock) */
-	bool zeroed;        /* the kernel's zeroes are still there (set by run_take in the first entry) */
+	uint32_t granules;       /* the run's length; also in the last entry of a free run */
+	uint16_t used;           /* blocks handed out (central's lock) */
+	uint16_t fresh;          /* blocks ever handed out (central's lock) */
+	uint16_t free_head;      /* 1 + index of the first free block (central's lock) */
+	uint8_t dirty;           /* pages of this granule the heap holds (pool's lock) */
+	bool zeroed;             /* the kernel's zeroes are still there (set by run_take in the first entry) */
 	uint32_t next, previous; /* 1 + granule: central's list of spans, or the pool's list of free runs */
-	uint32_t freed_at; /* pool's clock when this granule became free (pool's lock) */
-	uint64_t bytes;    /* of a large block */
-	uint64_t word; /* side word of a large block */
+	uint32_t freed_at;       /* pool's clock when this granule became free (pool's lock) */
+	uint64_t bytes;          /* of a large block */
+	uint64_t word;           /* side word of a large block */
 };
 
 struct run_pool {

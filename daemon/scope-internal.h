@@ -34,6 +34,16 @@ struct scope_booking {
 	struct journal journal;
 };
 
+/* The thread's bins of a slot, the empty ones if it has none that are current. */
+static inline struct bin_set *
+scope_set_of(const struct bin_thread *self, unsigned slot)
+{
+	const struct bin_slot *mine = &self->slots[slot];
+
+	return mine->generation == __atomic_load_n(&bin_range.generation[slot], __ATOMIC_RELAXED) ? mine->set
+												  : &bin_no_set;
+}
+
 /* Puts the calling thread into the space; NULL: the daemon's memory. */
 static inline void
 scope_switch(struct scope_space *space)
@@ -43,16 +53,12 @@ scope_switch(struct scope_space *space)
 	self->space = space;
 	if (space == NULL)
 		return;
-	const struct bin_slot *own = &self->slots[space->own_slot], *foreign = &self->slots[space->foreign_slot];
-	self->image_start = space->image_start;
-	self->image_bytes = space->image_bytes;
-	self->own = self->foreign = &bin_no_set;
-	if (__builtin_expect(space->slow, 0))
-		return;
-	if (own->generation == __atomic_load_n(&bin_range.generation[space->own_slot], __ATOMIC_RELAXED))
-		self->own = own->set;
-	if (foreign->generation == __atomic_load_n(&bin_range.generation[space->foreign_slot], __ATOMIC_RELAXED))
-		self->foreign = foreign->set;
+	__atomic_store_n(&self->image_start, space->image_start, __ATOMIC_RELAXED);
+	__atomic_store_n(&self->image_bytes, space->image_bytes, __ATOMIC_RELAXED);
+	bool slow = space->slow;
+	__atomic_store_n(&self->own, slow ? &bin_no_set : scope_set_of(self, space->own_slot), __ATOMIC_RELAXED);
+	__atomic_store_n(&self->foreign, slow ? &bin_no_set : scope_set_of(self, space->foreign_slot),
+			 __ATOMIC_RELAXED);
 }
 
 /* The calling thread's bins for a call from `site`. Only inside a space. */

@@ -103,12 +103,20 @@ scope_space_free(struct scope_space **space)
 	free(dead);
 }
 
+/* The thread's state is read and written in single words, here and in scope_switch: left alone, the compiler merges
+ * neighbours, and a wide load right after two narrow stores waits for them, which costs more than all the rest. */
+static inline void
+scope_save(struct scope_frame *frame)
+{
+	frame->saved[0] = __atomic_load_n(&bin_self.space, __ATOMIC_RELAXED);
+	frame->saved[1] = __atomic_load_n(&bin_self.journal, __ATOMIC_RELAXED);
+	frame->saved[2] = __atomic_load_n(&bin_self.desperate, __ATOMIC_RELAXED);
+}
+
 void
 scope_enter(struct scope_frame *frame, struct scope_space *space, struct scope_booking *booking)
 {
-	frame->saved[0] = bin_self.space;
-	frame->saved[1] = bin_self.journal;
-	frame->saved[2] = bin_self.desperate;
+	scope_save(frame);
 	journal_switch(booking != NULL ? &booking->journal : NULL);
 	bin_self.desperate = NULL;
 	scope_switch(space);
@@ -117,9 +125,7 @@ scope_enter(struct scope_frame *frame, struct scope_space *space, struct scope_b
 void
 scope_enter_daemon(struct scope_frame *frame)
 {
-	frame->saved[0] = bin_self.space;
-	frame->saved[1] = bin_self.journal;
-	frame->saved[2] = bin_self.desperate;
+	scope_save(frame);
 	journal_switch(NULL);
 	bin_self.space = NULL;
 }
@@ -127,9 +133,9 @@ scope_enter_daemon(struct scope_frame *frame)
 void
 scope_leave(struct scope_frame *frame)
 {
-	journal_switch(frame->saved[1]);
-	bin_self.desperate = frame->saved[2];
-	scope_switch(frame->saved[0]);
+	journal_switch(__atomic_load_n(&frame->saved[1], __ATOMIC_RELAXED));
+	bin_self.desperate = __atomic_load_n(&frame->saved[2], __ATOMIC_RELAXED);
+	scope_switch(__atomic_load_n(&frame->saved[0], __ATOMIC_RELAXED));
 }
 
 /* Whose call is it while the image's range is unknown, that is in constructors run by dlopen? Objects of the system's
@@ -152,7 +158,8 @@ scope_is_to_fail(struct scope_space *space)
 	uint64_t left = __atomic_load_n(&space->fail_in, __ATOMIC_RELAXED);
 
 	while (left != 0)
-		if (__atomic_compare_exchange_n(&space->fail_in, &left, left - 1, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		if (__atomic_compare_exchange_n(&space->fail_in, &left, left - 1, 0, __ATOMIC_RELAXED,
+						__ATOMIC_RELAXED))
 			return left == 1;
 	return false;
 }

@@ -100,7 +100,7 @@ static bool
 symbol_find_image(uintptr_t address, struct symbol_image *ret)
 {
 	FILE *maps = fopen("/proc/self/maps", "re");
-	struct symbol_image image = { 0 };
+	struct symbol_image image = {0};
 	char line[1024];
 	bool found = false;
 
@@ -175,7 +175,7 @@ void
 symbol_resolve(struct symbol_resolver *resolver, uintptr_t site, struct symbol *ret)
 {
 	uintptr_t call = site != 0 ? site - 1 : 0;
-	struct symbol symbol = { .module = "?", .offset = call };
+	struct symbol symbol = {.module = "?", .offset = call};
 	Dwfl_Module *module = call != 0 ? symbol_module(resolver, call) : NULL;
 
 	if (module == NULL) {

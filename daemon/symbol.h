@@ -20,7 +20,8 @@ struct symbol {
 	const char *build_id; /* hex; NULL: none */
 };
 
-/* image_fd: descriptor of the instance's kept image (not owned, may be -1), mapped at [start, end). name: what to call it. */
+/* image_fd: descriptor of the instance's kept image (not owned, may be -1), mapped at [start, end). name: what to call
+ * it. */
 int symbol_resolver_new(int image_fd, uintptr_t start, uintptr_t end, const char *name, struct symbol_resolver **ret);
 /* site: a return address; the call itself is looked up (address - 1). Always fills *ret. */
 void symbol_resolve(struct symbol_resolver *resolver, uintptr_t site, struct symbol *ret);

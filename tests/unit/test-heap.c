@@ -37,7 +37,7 @@ usage_of(const struct heap *heap)
 static struct heap *
 new_heap(uint64_t hard)
 {
-	struct heap_limits limits = { .hard = hard };
+	struct heap_limits limits = {.hard = hard};
 	struct heap *heap = NULL;
 
 	assert_int_equal(heap_new("test#1", &limits, true, &heap), 0);
@@ -70,7 +70,7 @@ static void
 test_sizes(void **state UNUSED)
 {
 	struct heap *heap = new_heap(0);
-	static const size_t aligns[] = { 0, 16, 32, 64, 256, 4096, 65536, 1 << 20 };
+	static const size_t aligns[] = {0, 16, 32, 64, 256, 4096, 65536, 1 << 20};
 
 	for (size_t size = 0; size <= 300000; size = size < 2100 ? size + 1 : size + size / 7) {
 		unsigned char *block = alloc_block(heap, size, 0, 0, SITE_A);
@@ -120,7 +120,7 @@ static void
 test_zero(void **state UNUSED)
 {
 	struct heap *heap = new_heap(0);
-	static const size_t sizes[] = { 1, 100, 5000, 32768, 32769, 70000, 1000000 };
+	static const size_t sizes[] = {1, 100, 5000, 32768, 32769, 70000, 1000000};
 
 	for (unsigned i = 0; i < ARRAY_LENGTH(sizes); i++)
 		for (int round = 0; round < 3; round++) {
@@ -169,7 +169,7 @@ static void
 test_limit(void **state UNUSED)
 {
 	enum { HARD = 4 << 20 };
-	static const size_t sizes[] = { 16, 200, 4000, 30000, 100000 };
+	static const size_t sizes[] = {16, 200, 4000, 30000, 100000};
 
 	for (unsigned i = 0; i < ARRAY_LENGTH(sizes); i++) {
 		struct heap *heap = new_heap(HARD);
@@ -203,7 +203,7 @@ test_limit(void **state UNUSED)
 		heap_free(&heap);
 	}
 	/* A heap that never refuses only counts. */
-	struct heap_limits limits = { .hard = 1 << 20 };
+	struct heap_limits limits = {.hard = 1 << 20};
 	struct heap *foreign = NULL;
 	assert_int_equal(heap_new("test/foreign", &limits, false, &foreign), 0);
 	for (unsigned i = 0; i < 64; i++)
@@ -370,8 +370,8 @@ work(void *arg)
 		memcpy(block, &size, sizeof(size));
 		memset(block + 8, (int) (size & 0xff), size - 8);
 		random = random * 1664525 + 1013904223;
-		unsigned char *other = __atomic_exchange_n((void **) &worker->exchange[(random >> 8) % worker->slots], block,
-							   __ATOMIC_ACQ_REL);
+		unsigned char *other = __atomic_exchange_n((void **) &worker->exchange[(random >> 8) % worker->slots],
+							   block, __ATOMIC_ACQ_REL);
 		if (other == NULL)
 			continue;
 		memcpy(&size, other, sizeof(size));
@@ -379,7 +379,8 @@ work(void *arg)
 			worker->errors += other[i] != (unsigned char) size;
 		if (random % 16 == 0) {
 			other = alloc_resize(other, size * 2, SITE_B);
-			worker->errors += other == NULL || other[size - 1] != (unsigned char) (size > 8 ? size : other[size - 1]);
+			worker->errors +=
+				other == NULL || other[size - 1] != (unsigned char) (size > 8 ? size : other[size - 1]);
 		}
 		alloc_free(other, SITE_FREE);
 	}
@@ -399,7 +400,7 @@ test_threads(void **state UNUSED)
 	seen.count = 0;
 	heap_on_fault(note_fault, NULL);
 	for (unsigned i = 0; i < THREADS; i++) {
-		workers[i] = (struct worker){ .heap = heap, .exchange = exchange, .seed = i + 1, .slots = SLOTS };
+		workers[i] = (struct worker){.heap = heap, .exchange = exchange, .seed = i + 1, .slots = SLOTS};
 		assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
 	}
 	/* Walks meanwhile see whole blocks of the known sites only. */
@@ -443,7 +444,7 @@ test_profile_exact(void **state UNUSED)
 	enum { KEPT = 3000, SLOTS = 64 };
 	static void *_Atomic exchange[SLOTS];
 	struct heap *heap = new_heap(0);
-	struct worker worker = { .heap = heap, .exchange = exchange, .seed = 9, .slots = SLOTS };
+	struct worker worker = {.heap = heap, .exchange = exchange, .seed = 9, .slots = SLOTS};
 	pthread_t thread;
 
 	for (unsigned i = 0; i < KEPT; i++)
@@ -524,7 +525,7 @@ test_fork(void **state UNUSED)
 static void
 test_slots_run_out(void **state UNUSED)
 {
-	struct heap *heaps[64] = { NULL };
+	struct heap *heaps[64] = {NULL};
 	unsigned made = 0;
 	int r = 0;
 
@@ -565,18 +566,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sizes),
-		cmocka_unit_test(test_zero),
-		cmocka_unit_test(test_resize),
-		cmocka_unit_test(test_limit),
-		cmocka_unit_test(test_faults),
-		cmocka_unit_test(test_memory_back),
-		cmocka_unit_test(test_coalescing),
-		cmocka_unit_test(test_profile),
-		cmocka_unit_test(test_threads),
-		cmocka_unit_test(test_profile_exact),
-		cmocka_unit_test(test_cycles),
-		cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_sizes),         cmocka_unit_test(test_zero),
+		cmocka_unit_test(test_resize),        cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_faults),        cmocka_unit_test(test_memory_back),
+		cmocka_unit_test(test_coalescing),    cmocka_unit_test(test_profile),
+		cmocka_unit_test(test_threads),       cmocka_unit_test(test_profile_exact),
+		cmocka_unit_test(test_cycles),        cmocka_unit_test(test_fork),
 		cmocka_unit_test(test_slots_run_out),
 	};
 

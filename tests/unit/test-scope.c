@@ -70,7 +70,7 @@ load(const char *file, struct scope_space *space, struct image *ret)
 	path[length] = '\0';
 	char *slash = strrchr(path, '/');
 	(void) snprintf(slash + 1, sizeof(path) - (size_t) (slash + 1 - path), "%s", file);
-	*ret = (struct image){ .fd = open(path, O_RDONLY | O_CLOEXEC) };
+	*ret = (struct image){.fd = open(path, O_RDONLY | O_CLOEXEC)};
 	assert_true(ret->fd >= 0);
 	if (space != NULL)
 		scope_enter(&frame, space, NULL);
@@ -208,7 +208,7 @@ test_limit(void **state)
 	struct fixture *fixture = *state;
 	void *(*take)(size_t) = symbol_of(&fixture->c, "image_malloc");
 	struct heap *own = scope_space_own(fixture->space);
-	struct heap_limits limits = { .hard = 2 << 20 };
+	struct heap_limits limits = {.hard = 2 << 20};
 	struct scope_frame frame;
 	void *blocks[64], *small[4];
 	unsigned count = 0;
@@ -244,7 +244,7 @@ test_reserve_survives_host_calls(void **state)
 {
 	struct fixture *fixture = *state;
 	void *(*take)(size_t) = symbol_of(&fixture->c, "image_malloc");
-	struct heap_limits limits = { .hard = 1 << 20 };
+	struct heap_limits limits = {.hard = 1 << 20};
 	struct scope_frame frame, inner;
 	static void *blocks[70000];
 	unsigned count = 0, more = 0;
@@ -277,7 +277,7 @@ test_fail_nth(void **state)
 	void *(*take)(size_t) = symbol_of(&fixture->c, "image_malloc");
 	void *(*resize)(void *, size_t) = symbol_of(&fixture->c, "image_realloc");
 	struct scope_frame frame;
-	void *blocks[32] = { NULL };
+	void *blocks[32] = {NULL};
 
 	for (uint64_t nth = 1; nth <= 9; nth++) {
 		scope_enter(&frame, fixture->space, NULL);
@@ -380,7 +380,7 @@ test_escapes(void **state)
 	assert_int_equal(bytes, malloc_usable_size(others));
 	scope_booking_close(&other, 7, 5, &bytes, &blocks);
 
-	struct found found = { .count = 0 };
+	struct found found = {.count = 0};
 	scope_escapes(fixture->space, collect, &found);
 	assert_int_equal(found.count, 3);
 	for (unsigned i = 0; i < found.count; i++) {
@@ -448,7 +448,7 @@ test_arena(void **state)
 	assert_int_equal(usage_of(own).arena_bytes, 0);
 	assert_int_equal(usage_of(own).live_bytes, live);
 
-	struct heap_limits limits = { .hard = 1 << 20 };
+	struct heap_limits limits = {.hard = 1 << 20};
 	scope_space_set_limits(fixture->space, &limits);
 	errno = 0;
 	assert_null(scope_arena_alloc(&arena, fixture->space, 2 << 20));
@@ -465,7 +465,7 @@ test_threads(void **state)
 	struct heap *own = scope_space_own(fixture->space);
 	uint64_t before = usage_of(own).live_objects;
 	pthread_barrier_t barrier;
-	void *first[3] = { NULL, NULL, &barrier }, *second[3] = { NULL, NULL, &barrier };
+	void *first[3] = {NULL, NULL, &barrier}, *second[3] = {NULL, NULL, &barrier};
 	struct scope_frame frame;
 	pthread_t thread;
 	thrd_t c11;
@@ -499,7 +499,7 @@ test_cxx(void **state)
 {
 	struct fixture *fixture = *state;
 	struct scope_space *space = NULL;
-	struct heap_limits limits = { .hard = 4 << 20 };
+	struct heap_limits limits = {.hard = 4 << 20};
 	struct image image;
 	struct scope_frame frame;
 
@@ -627,7 +627,7 @@ test_without_layer(void **state UNUSED)
 int
 main(void)
 {
-	const struct CMUnitTest off[] = { cmocka_unit_test(test_without_layer) };
+	const struct CMUnitTest off[] = {cmocka_unit_test(test_without_layer)};
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_who_gets_what, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_realloc_stays, setup, teardown),
