@@ -186,16 +186,21 @@ heap_trim(struct heap *heap)
 	return heap_purge(heap, heap->runs.clock, 0);
 }
 
+/* Keeps a heap that heap_decay looks at from ending meanwhile. */
+static pthread_mutex_t heap_decay_lock = PTHREAD_MUTEX_INITIALIZER;
+
 uint64_t
 heap_decay(uint32_t now, uint32_t age)
 {
 	uint64_t bytes = 0;
 
+	pthread_mutex_lock(&heap_decay_lock);
 	for (unsigned slot = 0; slot < bin_range.slots; slot++) {
 		struct heap *heap = heap_in_slot(slot);
 		if (heap != NULL)
 			bytes += heap_purge(heap, now, age);
 	}
+	pthread_mutex_unlock(&heap_decay_lock);
 	return bytes;
 }
 
@@ -281,7 +286,9 @@ heap_free(struct heap **heap)
 	if (dead == NULL)
 		return;
 	*heap = NULL;
+	pthread_mutex_lock(&heap_decay_lock);
 	quarantine_withdraw(dead->slot);
+	pthread_mutex_unlock(&heap_decay_lock);
 	quarantine_give(dead->slot, (size_t) dead->runs.committed << RUN_SHIFT,
 			dead->meta.committed - (uintptr_t) dead->sites.address);
 	free(dead);

@@ -446,6 +446,8 @@ start_parts(struct server *server, struct error *error)
 		return error_set(error, r, "cannot reserve address space for plugin heaps: %s; is RLIMIT_AS set (ulimit -v)?",
 				 strerror(-r));
 	heap_on_fault(on_heap_fault, NULL);
+	/* What libc sets up once for the whole process is not the doing of the plugin that asks first. */
+	tzset();
 	r = supervisor_new(config->daemon.run_directory, &server->supervisor, error);
 	if (r == 0)
 		r = request_service_new(server->supervisor, &server->service);
