@@ -90,7 +90,7 @@ library_error(struct error *error, const char *what, int code)
 static int
 text_check(const char *text, size_t length, bool is_ascii, const char *what, struct error *error)
 {
-	if (strlen(text) != length || error_clean_span(text) != length)
+	if (error_clean_span(text) != length) /* ends at a NUL too */
 		return error_set(error, -EBADMSG, "%s holds NUL, control or malformed bytes; such names are refused",
 				 what);
 	for (size_t i = 0; is_ascii && i < length; i++)

@@ -56,7 +56,7 @@ def test_whoami_tells_the_verified_identity(daemon, pki):
 
 
 def test_whoami_escapes_what_a_certificate_says(daemon, pki):
-    word = 'quote" back\\slash <b> caf\u00e9 \u6c34 tab\t'
+    word = 'quote" back\\slash <b> caf\u00e9 \u6c34'
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = pki.authority.issue(word, key, names=[x509.UniformResourceIdentifier('urn:x:"y"\\z')])
     (pki.folder / "odd.pem").write_bytes(pki_module.to_pem(certificate))
@@ -66,7 +66,7 @@ def test_whoami_escapes_what_a_certificate_says(daemon, pki):
     assert status == 200
     told = json.loads(body)
     assert told["uri"] == ['urn:x:"y"\\z']
-    for piece in ("quote", "slash", "<b>", "caf\u00e9 \u6c34", "tab"):
+    for piece in ("quote", "slash", "<b>", "caf\u00e9 \u6c34"):
         assert piece in told["subject"]
 
 

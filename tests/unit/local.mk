@@ -3,7 +3,7 @@
 # per-program flags away unless the object must differ.
 if HAVE_CMOCKA
 unit_tests = \
-	tests/unit/test-yaml tests/unit/test-schema tests/unit/test-config tests/unit/test-glob \
+	tests/unit/test-yaml tests/unit/test-schema tests/unit/test-config tests/unit/test-config-memory tests/unit/test-glob \
 	tests/unit/test-identity tests/unit/test-router \
 	tests/unit/test-deadline tests/unit/test-gate tests/unit/test-listener \
 	tests/unit/test-wire tests/unit/test-job tests/unit/test-commands tests/unit/test-control \
@@ -22,6 +22,9 @@ tests_unit_test_schema_SOURCES = tests/unit/test-schema.c $(mtlsd_schema) daemon
 tests_unit_test_schema_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
 tests_unit_test_config_SOURCES = tests/unit/test-config.c $(mtlsd_config) daemon/name.c $(mtlsd_schema) daemon/yaml.c daemon/error.c
 tests_unit_test_config_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
+tests_unit_test_config_memory_SOURCES = tests/unit/test-config-memory.c $(mtlsd_config) daemon/name.c $(mtlsd_schema) \
+	daemon/yaml.c daemon/error.c daemon/router.c daemon/glob.c
+tests_unit_test_config_memory_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
 tests_unit_test_glob_SOURCES = tests/unit/test-glob.c daemon/glob.c
 tests_unit_test_glob_LDADD = $(CMOCKA_LIBS)
 tests_unit_test_identity_SOURCES = tests/unit/test-identity.c daemon/identity.c daemon/name.c daemon/error.c
