@@ -60,23 +60,24 @@ arguments_read_value(const json_t *argument, const char *text, json_t **ret, str
 	int64_t number = 0;
 	int r = 0;
 
-	if (strcmp(type, "int") == 0)
+	if (strcmp(type, "int") == 0) {
 		r = schema_value_int(text, &number);
-	else if (strcmp(type, "size") == 0)
+	} else if (strcmp(type, "size") == 0) {
 		r = schema_value_size(text, &number);
-	else if (strcmp(type, "duration") == 0)
+	} else if (strcmp(type, "duration") == 0) {
 		r = schema_value_duration(text, &number);
-	else
+	} else {
 		*ret = strcmp(type, "output") == 0 ? json_true() : json_string(text);
+		return *ret ? 0 : error_set(error, -EINVAL, "%s: the value is not UTF-8", name);
+	}
 	if (r < 0)
 		return error_set(error, -EINVAL, "%s: \"%.60s\" is not %s",
 				 arguments_option(name, option, sizeof(option)), text,
 				 strcmp(type, "int") == 0    ? "a whole number"
 				 : strcmp(type, "size") == 0 ? "a size such as 4096, 64KiB or 16MiB"
 							     : "a duration such as 250ms, 10s or 5min");
-	if (!*ret)
-		*ret = json_integer(number);
-	return *ret ? 0 : error_set(error, -EINVAL, "%s: the value is not UTF-8", name);
+	*ret = json_integer(number);
+	return *ret ? 0 : error_set(error, -ENOMEM, "out of memory");
 }
 
 static const json_t *

@@ -176,6 +176,7 @@ caller_run(struct caller *caller, const struct wire_call *call, const struct com
 	   int output)
 {
 	struct caller_job *job = calloc(1, sizeof(*job));
+	int r;
 
 	if (!job) {
 		if (output >= 0)
@@ -202,7 +203,10 @@ caller_run(struct caller *caller, const struct wire_call *call, const struct com
 		caller_job_end(job);
 		return;
 	}
-	job->result = caller_job_start(caller, job, call);
-	if (job->result < 0)
+	/* Once its thread runs the job is the thread's: nothing of it is written here any more. */
+	r = caller_job_start(caller, job, call);
+	if (r < 0) {
+		job->result = r;
 		caller_job_end(job);
+	}
 }

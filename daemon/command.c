@@ -2,6 +2,7 @@
 /* What can be said about any row: its description and the check of a call's arguments. The rows are in commands.c. */
 #include "command.h"
 
+#include "schema-value.h"
 #include "schema.h"
 
 #include <errno.h>
@@ -100,19 +101,6 @@ command_describe(const struct command *command)
 
 /* --- arguments ------------------------------------------------------------------------------------------- */
 
-static bool
-command_is_choice(const char *choices, const char *word)
-{
-	size_t length = strlen(word);
-
-	for (const char *p = choices; p; p = strchr(p, '|')) {
-		p += *p == '|';
-		if (length > 0 && strncmp(p, word, length) == 0 && (p[length] == '|' || p[length] == '\0'))
-			return true;
-	}
-	return false;
-}
-
 static int
 command_check_string(const struct command_argument *argument, const json_t *value, struct error *error)
 {
@@ -121,7 +109,7 @@ command_check_string(const struct command_argument *argument, const json_t *valu
 	if (!json_is_string(value))
 		return error_set(error, -EINVAL, "\"%s\" must be a string", argument->name);
 	if (argument->type == COMMAND_CHOICE) {
-		if (!command_is_choice(argument->choices, json_string_value(value)))
+		if (schema_value_choice(json_string_value(value), argument->choices) < 0)
 			return error_set(error, -EINVAL, "\"%s\" must be one of %s, not \"%.40s\"", argument->name,
 					 argument->choices, json_string_value(value));
 		return 0;

@@ -6,8 +6,8 @@ unit_tests = \
 	tests/unit/test-yaml tests/unit/test-schema tests/unit/test-config tests/unit/test-config-memory tests/unit/test-glob \
 	tests/unit/test-identity tests/unit/test-router \
 	tests/unit/test-deadline tests/unit/test-gate tests/unit/test-listener \
-	tests/unit/test-wire tests/unit/test-job tests/unit/test-commands tests/unit/test-control \
-	tests/unit/test-arguments tests/unit/test-render \
+	tests/unit/test-wire tests/unit/test-job tests/unit/test-command-table tests/unit/test-commands \
+	tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render \
 	tests/unit/test-heap tests/unit/test-scope \
 	tests/unit/test-request tests/unit/test-pool tests/unit/test-settings \
 	tests/unit/test-whoami
@@ -48,11 +48,17 @@ tests_unit_test_job_LDADD = $(CMOCKA_LIBS) $(SYSTEMD_LIBS) -lpthread
 test_commands = tests/unit/fake-server.c tests/unit/fake-server.h daemon/command.c daemon/commands.c \
 	daemon/command-daemon.c daemon/command-dump.c daemon/command-plugin.c daemon/introspect.c daemon/outlet.c \
 	daemon/job.c daemon/log.c daemon/schema-nearest.c daemon/schema-value.c daemon/error.c
-tests_unit_test_commands_SOURCES = tests/unit/test-commands.c $(test_commands)
+test_command_fixture = tests/unit/command-fixture.c tests/unit/command-fixture.h $(test_commands)
+test_control_fixture = tests/unit/control-fixture.c tests/unit/control-fixture.h daemon/control.c daemon/caller.c \
+	daemon/caller-call.c daemon/caller-job.c daemon/peer.c daemon/wire.c $(test_commands)
+tests_unit_test_command_table_SOURCES = tests/unit/test-command-table.c $(test_command_fixture)
+tests_unit_test_command_table_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) -lpthread
+tests_unit_test_commands_SOURCES = tests/unit/test-commands.c $(test_command_fixture)
 tests_unit_test_commands_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) -lpthread
-tests_unit_test_control_SOURCES = tests/unit/test-control.c daemon/control.c daemon/caller.c daemon/caller-call.c \
-	daemon/caller-job.c daemon/peer.c daemon/wire.c $(test_commands)
+tests_unit_test_control_SOURCES = tests/unit/test-control.c $(test_control_fixture)
 tests_unit_test_control_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) -lpthread
+tests_unit_test_caller_SOURCES = tests/unit/test-caller.c $(test_control_fixture)
+tests_unit_test_caller_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) -lpthread
 tests_unit_test_arguments_SOURCES = tests/unit/test-arguments.c ctl/arguments.c daemon/schema-nearest.c \
 	daemon/schema-value.c daemon/error.c
 tests_unit_test_arguments_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)

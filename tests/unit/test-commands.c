@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What commands do, with a fake server behind them. */
+#include "command-fixture.h"
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* --- commands -------------------------------------------------------------------------------------------- */
+
+static void
+test_status_tells_addresses_and_refusals(void **state)
+{
+	json_t *reply = run_well(*state, "Status", "{}");
+	const json_t *listener = json_array_get(json_object_get(reply, "listeners"), 0);
+	const json_t *handshakes = json_object_get(reply, "handshakes");
+
+	assert_string_equal(word(listener, "address"), "[::1]:40123");
+	assert_int_equal(number(reply, "generation"), 4);
+	assert_int_equal(number(handshakes, "refused_total"), 3);
+	assert_int_equal(number(json_object_get(handshakes, "refused"), "revoked"), 3);
+	assert_null(json_object_get(json_object_get(handshakes, "refused"), "accepted"));
+	assert_int_equal(number(json_object_get(reply, "plugins"), "ready"), 2);
+	assert_int_equal(number(json_object_get(reply, "plugins"), "live_bytes"), 8192);
+	assert_true(number(json_object_get(reply, "memory"), "resident_bytes") > 0);
+	json_decref(reply);
+}
+
+static void
+test_unknown_plugins_get_the_nearest_name(void **state)
+{
+	static const char *const methods[] = {"Show", "Dump", "Evict", "Restart", "Enable", "Disable"};
+	struct fake_server *fake = fake_server(((struct fixture *) *state)->server);
+
+	for (size_t i = 0; i < ARRAY_LENGTH(methods); i++) {
+		run_badly(*state, methods[i], "{\"plugin\":\"leek\"}", -ENOENT, "did you mean \"leak\"");
+		run_badly(*state, methods[i], "{\"plugin\":\"something-else\"}", -ENOENT, "mtlsctl list");
+	}
+	assert_int_equal(fake->evictions + fake->restarts + fake->enables + fake->disables, 0);
+}
+
+static void
+test_a_dry_run_changes_nothing(void **state)
+{
+	struct fake_server *fake = fake_server(((struct fixture *) *state)->server);
+
+	for (const struct command *c = command_table; c->help; c++) {
+		bool takes_plugin = c->arguments && strcmp(c->arguments[0].name, "plugin") == 0;
+		json_t *reply;
+
+		if (c->privilege != COMMAND_CHANGE)
+			continue;
+		reply = run_well(*state, c->method,
+				 takes_plugin ? "{\"plugin\":\"leak\",\"dry_run\":true}" : "{\"dry_run\":true}");
+		assert_true(strlen(word(reply, "would")) > 0);
+		json_decref(reply);
+	}
+	assert_int_equal(fake->evictions + fake->restarts + fake->enables + fake->disables + fake->reloads, 0);
+	run_badly(*state, "Restart", "{\"plugin\":\"leak\",\"dry_run\":true,\"if_instance\":9}", -ESTALE, "instance 3");
+}
+
+static void
+test_evict(void **state)
+{
+	struct fake_server *fake = fake_server(((struct fixture *) *state)->server);
+	json_t *reply = run_well(*state, "Evict", "{\"plugin\":\"cache\"}");
+
+	assert_int_equal(number(reply, "claimed"), 1000);
+	assert_int_equal(number(reply, "measured"), 1096);
+	assert_true(fake->evict_target == UINT64_MAX);
+	assert_int_equal(fake->evict_level, 1);
+	json_decref(reply);
+	reply = run_well(*state, "Evict", "{\"plugin\":\"cache\",\"bytes\":4096,\"level\":\"state\"}");
+	assert_int_equal(fake->evict_target, 4096);
+	assert_int_equal(fake->evict_level, 2);
+	json_decref(reply);
+	/* What prevents replays goes only on a word of its own. */
+	run_badly(*state, "Evict", "{\"plugin\":\"cache\",\"level\":\"replay\"}", -EINVAL, "--drop-replay-state");
+	assert_int_equal(fake->evictions, 2);
+	reply = run_well(*state, "Evict", "{\"plugin\":\"cache\",\"level\":\"replay\",\"drop_replay_state\":true}");
+	assert_int_equal(fake->evict_level, 3);
+	json_decref(reply);
+}
+
+static void
+test_restart(void **state)
+{
+	struct fake_server *fake = fake_server(((struct fixture *) *state)->server);
+	json_t *reply = run_well(*state, "Restart", "{\"plugin\":\"leak\",\"if_instance\":3,\"drain_timeout\":250000}");
+
+	assert_int_equal(number(reply, "old_instance"), 3);
+	assert_int_equal(number(reply, "new_instance"), 4);
+	assert_int_equal(fake->restart_if_instance, 3);
+	assert_int_equal(fake->restart_timeout, 250000);
+	json_decref(reply);
+	run_badly(*state, "Restart", "{\"plugin\":\"leak\",\"if_instance\":2}", -ESTALE, "instance 3");
+	assert_int_equal(fake->restarts, 1);
+}
+
+static void
+test_failures_keep_their_kind(void **state)
+{
+	struct fake_server *fake = fake_server(((struct fixture *) *state)->server);
+	static const char *const methods[] = {"Evict", "Restart", "Enable", "Disable", "Dump"};
+	/* A missing file is no missing plugin. */
+	static const struct {
+		int given, expected;
+	} codes[] = {{-EBUSY, -EBUSY}, {-ETIMEDOUT, -ETIMEDOUT}, {-ENOENT, -EIO}, {-EIO, -EIO}};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(codes); i++)
+		for (size_t m = 0; m < ARRAY_LENGTH(methods); m++) {
+			fake->failure = codes[i].given;
+			run_badly(*state, methods[m], "{\"plugin\":\"leak\"}", codes[i].expected, "ordered to fail");
+		}
+}
+
+static void
+test_a_refused_reload_lists_every_mistake(void **state)
+{
+	struct fixture *f = *state;
+	struct error error = {0};
+	json_t *details;
+
+	fake_server(f->server)->failure = -EINVAL;
+	assert_int_equal(run(f, "Reload", "{}", &details, &error), -EIO);
+	assert_non_null(strstr(error.text, "the old configuration stays"));
+	assert_int_equal(json_array_size(json_object_get(details, "mistakes")), 2);
+	assert_string_equal(json_string_value(json_array_get(json_object_get(details, "mistakes"), 1)),
+			    "mtlsd.yaml:2:1: second");
+	json_decref(details);
+}
+
+static void
+test_check_config_answers_mistakes(void **state)
+{
+	json_t *reply = run_well(*state, "CheckConfig", "{\"contents\":\"wrong\",\"name\":\"x.yaml\"}");
+
+	assert_true(json_is_false(json_object_get(reply, "valid")));
+	assert_string_equal(json_string_value(json_array_get(json_object_get(reply, "mistakes"), 0)),
+			    "x.yaml:1:1: it is wrong");
+	json_decref(reply);
+	reply = run_well(*state, "CheckConfig", "{\"contents\":\"fine\"}");
+	assert_true(json_is_true(json_object_get(reply, "valid")));
+	json_decref(reply);
+}
+
+static void
+test_log_level(void **state)
+{
+	json_t *reply = run_well(*state, "LogLevel", "{\"level\":\"warning\"}");
+
+	assert_string_equal(word(reply, "level"), "warning");
+	assert_int_equal(log_level(), LOG_WARNING);
+	json_decref(reply);
+	reply = run_well(*state, "LogLevel", "{}");
+	assert_string_equal(word(reply, "level"), "warning");
+	assert_string_equal(word(reply, "before"), "warning");
+	json_decref(reply);
+}
+
+static void
+test_routes_say_who_may(void **state)
+{
+	json_t *reply = run_well(*state, "Routes", "{}");
+	const json_t *route = json_array_get(json_object_get(reply, "routes"), 0);
+	const json_t *allow = json_object_get(route, "allow");
+
+	assert_string_equal(word(route, "match"), "prefix");
+	assert_string_equal(word(route, "path"), "/leak");
+	assert_string_equal(json_string_value(json_array_get(allow, 0)), "any verified client");
+	assert_string_equal(json_string_value(json_array_get(allow, 1)), "dns *.example.org and subject CN=*");
+	json_decref(reply);
+}
+
+static void
+test_words_of_plugins_become_utf8(void **state)
+{
+	json_t *reply = run_well(*state, "Show", "{\"plugin\":\"leak\"}");
+
+	assert_string_equal(word(json_object_get(reply, "plugin"), "summary"), "keeps \033[31mwhat? it gets");
+	json_decref(reply);
+}
+
+/* --- dump ------------------------------------------------------------------------------------------------ */
+
+static void
+test_dump_names_the_site(void **state)
+{
+	json_t *reply = run_well(*state, "Dump", "{\"plugin\":\"leak\"}");
+	const json_t *sites = json_object_get(reply, "sites"), *ages = json_object_get(reply, "ages");
+	const json_t *first = json_array_get(sites, 0), *second = json_array_get(sites, 1);
+
+	assert_int_equal(json_array_size(sites), 2);
+	assert_string_equal(word(first, "function"), "leak_keep");
+	assert_string_equal(word(first, "place"), "leak.c:42");
+	assert_string_equal(word(first, "file"), "/src/plugins/leak.c");
+	/* Without debug information: module and offset. */
+	assert_null(json_object_get(second, "function"));
+	assert_string_equal(word(second, "place"), "leak.so+0x1234");
+	assert_null(json_object_get(reply, "others"));
+	assert_int_equal(json_array_size(ages), 2);
+	assert_string_equal(word(json_array_get(ages, 0), "age"), "0");
+	assert_string_equal(word(json_array_get(ages, 1), "age"), "4-7");
+	assert_int_equal(number(json_array_get(ages, 1), "bytes"), 160);
+	json_decref(reply);
+}
+
+static void
+test_dump_shows_the_top(void **state)
+{
+	struct fixture *f = *state;
+	json_t *reply;
+
+	fake_server(f->server)->sites = 100;
+	reply = run_well(f, "Dump", "{\"plugin\":\"leak\"}");
+	assert_int_equal(json_array_size(json_object_get(reply, "sites")), 40);
+	assert_int_equal(number(json_object_get(reply, "others"), "sites"), 60);
+	assert_int_equal(number(json_object_get(reply, "others"), "objects"), 600);
+	json_decref(reply);
+	reply = run_well(f, "Dump", "{\"plugin\":\"leak\",\"top\":3}");
+	assert_int_equal(json_array_size(json_object_get(reply, "sites")), 3);
+	json_decref(reply);
+	reply = run_well(f, "Dump", "{\"plugin\":\"leak\",\"top\":0}");
+	assert_int_equal(json_array_size(json_object_get(reply, "sites")), 100);
+	assert_null(json_object_get(reply, "others"));
+	json_decref(reply);
+}
+
+static void
+test_dump_writes_to_a_descriptor(void **state)
+{
+	struct fixture *f = *state;
+	json_t *reply = NULL, *written;
+	FILE *file = tmpfile();
+
+	assert_non_null(file);
+	fake_server(f->server)->sites = 100;
+	assert_int_equal(run_output(f, "Dump", "{\"plugin\":\"leak\",\"format\":\"json\",\"output\":true}",
+				    fileno(file), &reply, NULL),
+			 0);
+	rewind(file);
+	written = json_loadf(file, 0, NULL);
+	assert_non_null(written);
+	/* A file gets everything. */
+	assert_int_equal(json_array_size(json_object_get(written, "sites")), 100);
+	assert_int_equal(number(json_object_get(reply, "written"), "bytes"), ftell(file));
+	assert_null(json_object_get(reply, "sites"));
+	json_decref(written);
+	json_decref(reply);
+	fclose(file);
+}
+
+static void
+test_dump_refuses_what_it_cannot_write_to(void **state)
+{
+	struct fixture *f = *state;
+	static const struct {
+		const char *path;
+		int flags;
+		const char *word;
+	} rows[] = {
+		{"/dev/null", O_WRONLY, "regular file"},
+		{"/proc/self/status", O_RDONLY, "writing"},
+		{"/", O_PATH, "writing"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		int fd = open(rows[i].path, rows[i].flags | O_CLOEXEC);
+		struct error error = {0};
+		json_t *reply = NULL;
+
+		assert_true(fd >= 0);
+		assert_int_equal(run_output(f, "Dump", "{\"plugin\":\"leak\",\"format\":\"json\",\"output\":true}", fd,
+					    &reply, &error),
+				 -EINVAL);
+		if (!strstr(error.text, rows[i].word))
+			fail_msg("%s: \"%s\"", rows[i].path, error.text);
+		assert_null(reply);
+		close(fd);
+	}
+}
+
+int
+main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_status_tells_addresses_and_refusals, command_setup,
+						command_teardown),
+		cmocka_unit_test_setup_teardown(test_unknown_plugins_get_the_nearest_name, command_setup,
+						command_teardown),
+		cmocka_unit_test_setup_teardown(test_a_dry_run_changes_nothing, command_setup, command_teardown),
+		cmocka_unit_test_setup_teardown(test_evict, command_setup, command_teardown),
+		cmocka_unit_test_setup_teardown(test_restart, command_setup, command_teardown),
+		cmocka_unit_test_setup_teardown(test_failures_keep_their_kind, command_setup, command_teardown),
+		cmocka_unit_test_setup_teardown(test_a_refused_reload_lists_every_mistake, command_setup,
+						command_teardown),
+		cmocka_unit_test_setup_teardown(test_check_config_answers_mistakes, command_setup, command_teardown),
+		cmocka_unit_test_setup_teardown(test_log_level, command_setup, command_teardown),
+		cmocka_unit_test_setup_teardown(test_routes_say_who_may, command_setup, command_teardown),
+		cmocka_unit_test_setup_teardown(test_words_of_plugins_become_utf8, command_setup, command_teardown),
+		cmocka_unit_test_setup_teardown(test_dump_names_the_site, command_setup, command_teardown),
+		cmocka_unit_test_setup_teardown(test_dump_shows_the_top, command_setup, command_teardown),
+		cmocka_unit_test_setup_teardown(test_dump_writes_to_a_descriptor, command_setup, command_teardown),
+		cmocka_unit_test_setup_teardown(test_dump_refuses_what_it_cannot_write_to, command_setup,
+						command_teardown),
+	};
+
+	return cmocka_run_group_tests_name("commands", tests, NULL, NULL);
+}
