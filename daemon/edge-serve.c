@@ -62,7 +62,7 @@ connection_started(struct MHD_Connection *mhd, void **socket_context)
 	connection->mhd = mhd;
 	connection->session = (gnutls_session_t) info->tls_session;
 	edge_table_set_session(connection);
-	int r = handshake_attach(&connection->handshake, connection->session, edge_record_handshake);
+	int r = handshake_attach(&connection->handshake, connection->session);
 	pthread_mutex_lock(&connection->lock);
 	connection->state = EDGE_SHAKING;
 	if (connection->dead)
@@ -109,6 +109,7 @@ edge_serve_start(struct endpoint *endpoint, int64_t threads, const struct config
 	int r = edge_record_check(error);
 	if (r < 0)
 		return r;
+	handshake_init(edge_record_handshake);
 	if (threads <= 0)
 		threads = sysconf(_SC_NPROCESSORS_ONLN);
 	/* The head must fit beside the buffer that libmicrohttpd wants free: half the pool. */

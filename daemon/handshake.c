@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "handshake.h"
 
-#include <stdatomic.h>
 #include <stdbool.h>
 
 /* One finder for all sessions: GnuTLS's hooks carry no argument but the session, whose own pointer is taken. */
-static struct handshake *(*_Atomic finder)(gnutls_session_t session);
+static struct handshake *(*finder)(gnutls_session_t session);
 
 static const gnutls_alert_description_t alerts[TLS_REFUSAL_COUNT] = {
 	[TLS_UNKNOWN_CA] = GNUTLS_A_UNKNOWN_CA,
@@ -62,11 +61,15 @@ handshake_hook(gnutls_session_t session, unsigned type, unsigned when, unsigned 
 	return handshake ? handshake_refuse(handshake, session, TLS_NO_CERTIFICATE) : GNUTLS_E_CERTIFICATE_ERROR;
 }
 
-int
-handshake_attach(struct handshake *handshake, gnutls_session_t session,
-		 struct handshake *(*find)(gnutls_session_t session))
+void
+handshake_init(struct handshake *(*find)(gnutls_session_t session))
 {
 	finder = find;
+}
+
+int
+handshake_attach(struct handshake *handshake, gnutls_session_t session)
+{
 	gnutls_session_set_verify_function(session, handshake_verify);
 	gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_CERTIFICATE_PKT, GNUTLS_HOOK_POST,
 					   handshake_hook);

@@ -15,9 +15,9 @@ struct handshake {
 	bool resumed; /* valid once handshake_step returned 0 */
 };
 
-/* find: the handshake that belongs to a session of ours. */
-int handshake_attach(struct handshake *handshake, gnutls_session_t session,
-		     struct handshake *(*find)(gnutls_session_t session));
+/* find: the handshake that belongs to a session of ours. Called once, before the first session. */
+void handshake_init(struct handshake *(*find)(gnutls_session_t session));
+int handshake_attach(struct handshake *handshake, gnutls_session_t session);
 /* The result of gnutls_handshake goes in: a session that was resumed is checked again, and the alert that fits a failure
  * is sent. Returns GnuTLS's code, or the one that ends the handshake. */
 int handshake_judge(struct handshake *handshake, gnutls_session_t session, int result);
