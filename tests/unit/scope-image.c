@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What test-scope loads as if it were a plugin: every way in which one gets memory. */
-#define _GNU_SOURCE
 #include <locale.h>
 #include <malloc.h>
 #include <pthread.h>
@@ -10,6 +9,15 @@
 #include <string.h>
 #include <threads.h>
 
+void *image_malloc(size_t size);
+void *image_calloc(size_t count, size_t size);
+void *image_realloc(void *p, size_t size);
+void image_free(void *p);
+int image_all(void **ret);
+int image_thread(pthread_t *ret, void **arg);
+int image_thread_c11(thrd_t *ret, void **arg);
+
+extern void *image_made_at_load;
 void *image_made_at_load;
 
 __attribute__((constructor)) static void
