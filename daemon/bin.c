@@ -2,6 +2,7 @@
 #include "bin.h"
 
 #include "cleanup.h"
+#include "crash.h"
 #include "heap-internal.h"
 #include "layer.h"
 
@@ -41,6 +42,7 @@ bin_on_thread_end(void *unused UNUSED)
 	}
 	unsigned *counted = bin_self.counted;
 	bin_thread_end();
+	crash_thread_end();
 	bin_self.space = NULL;
 	bin_self.counted = NULL;
 	if (counted != NULL) /* the last touch: the counter's owner may go when it sees 0 */
@@ -84,6 +86,7 @@ bin_slots(void)
 		return NULL;
 	self->slots = slots;
 	bin_thread_arm();
+	crash_thread_begin();
 	return slots;
 }
 

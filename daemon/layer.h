@@ -15,13 +15,18 @@
 #endif
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#undef MTLSD_HEAP_LAYER
-#define MTLSD_HEAP_LAYER 0
+#define MTLSD_SANITIZED 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define MTLSD_SANITIZED 1
+#endif
+#endif
+#ifndef MTLSD_SANITIZED
+#define MTLSD_SANITIZED 0
+#endif
+#if MTLSD_SANITIZED
 #undef MTLSD_HEAP_LAYER
 #define MTLSD_HEAP_LAYER 0
-#endif
 #endif
 #ifndef MTLSD_HEAP_LAYER
 #define MTLSD_HEAP_LAYER 1

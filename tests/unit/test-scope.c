@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The interposed layer as the daemon links it, with real shared objects in the plugin's place. */
 #include "cleanup.h"
+#include "crash.h"
 #include "scope.h"
 #include "symbol.h"
 
@@ -12,13 +13,19 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <threads.h>
 
 #include <cmocka.h>
+
+/* Set by the linker: where this program begins and ends. */
+extern char __executable_start, _end;
 
 struct image {
 	void *handle;
@@ -591,6 +598,97 @@ test_foreign_survives(void **state UNUSED)
 	assert_string_equal(getenv("SCOPE_TEST"), "daemon");
 }
 
+/* Runs crash() in a child that has entered the space; returns its line on stderr and the signal that ended it. */
+static int
+last_words(struct fixture *fixture, void (*crash)(void *), void *arg, char *ret, size_t size)
+{
+	int pipe_fd[2], status;
+	size_t length = 0;
+
+	assert_int_equal(pipe2(pipe_fd, O_CLOEXEC), 0);
+	pid_t child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		struct rlimit none = {0, 0}, stack = {1 << 20, 1 << 20};
+		struct scope_frame frame;
+		(void) setrlimit(RLIMIT_CORE, &none);
+		(void) setrlimit(RLIMIT_STACK, &stack); /* so that an endless recursion ends soon */
+		(void) dup2(pipe_fd[1], STDERR_FILENO);
+		for (int number = 1; number < 32; number++)
+			(void) signal(number, SIG_DFL); /* cmocka's handlers */
+		if (crash_setup() < 0)
+			_exit(1);
+		crash_note("route /x, request 42");
+		if (fixture != NULL)
+			scope_enter(&frame, fixture->space, NULL);
+		crash(arg);
+		_exit(2);
+	}
+	(void) close(pipe_fd[1]);
+	for (ssize_t got; length < size - 1 && (got = read(pipe_fd[0], ret + length, size - 1 - length)) > 0;)
+		length += (size_t) got;
+	ret[length] = '\0';
+	(void) close(pipe_fd[0]);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFSIGNALED(status));
+	return WTERMSIG(status);
+}
+
+static void
+crash_reading(void *p)
+{
+	*(volatile char *) p;
+}
+
+static void
+crash_aborting(void *unused UNUSED)
+{
+	abort();
+}
+
+/* Ends at the stack's end only. Through a pointer, which the compiler cannot see through. */
+static void (*volatile recurse)(void *);
+
+static void
+crash_recursing(void *p)
+{
+	char here[4096];
+
+	memset(here, p == NULL, sizeof(here));
+	recurse(here);
+	__asm__ volatile("" ::"r"(here) : "memory");
+}
+
+static void
+test_last_words(void **state)
+{
+	struct fixture *fixture = *state;
+	struct scope_space *gone = NULL;
+	struct scope_frame frame;
+	char line[600];
+
+	assert_int_equal(last_words(fixture, crash_reading, (void *) 16, line, sizeof(line)), SIGSEGV);
+	assert_non_null(strstr(line, "mtlsd: SIGSEGV in plugin image#1, route /x, request 42: instruction 0x"));
+	assert_non_null(strstr(line, ", address 0x10\n"));
+	/* A pointer into a heap that is gone names it. */
+	assert_int_equal(scope_space_new("gone", 9, foreign_of_all, NULL, &gone), 0);
+	scope_space_set_image(gone, (uintptr_t) &__executable_start, (uintptr_t) &_end);
+	scope_enter(&frame, gone, NULL);
+	void *stale = malloc(10);
+	scope_leave(&frame);
+	assert_ptr_equal(heap_of(stale), scope_space_own(gone));
+	scope_space_free(&gone);
+	assert_int_equal(last_words(NULL, crash_reading, stale, line, sizeof(line)), SIGSEGV);
+	assert_null(strstr(line, "in plugin"));
+	assert_non_null(strstr(line, " in the destroyed heap of gone#9\n"));
+	assert_int_equal(last_words(fixture, crash_aborting, NULL, line, sizeof(line)), SIGABRT);
+	assert_non_null(strstr(line, "mtlsd: SIGABRT in plugin image#1"));
+	/* No stack is left: the report has its own. */
+	recurse = crash_recursing;
+	assert_int_equal(last_words(fixture, crash_recursing, NULL, line, sizeof(line)), SIGSEGV);
+	assert_non_null(strstr(line, "mtlsd: SIGSEGV in plugin image#1"));
+}
+
 /* Without the layer everything can be called, nothing is counted, and plugins use the C library's memory. */
 static void
 test_without_layer(void **state UNUSED)
@@ -640,6 +738,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_cxx, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_symbols, setup, teardown),
 		cmocka_unit_test(test_foreign_survives),
+		cmocka_unit_test_setup_teardown(test_last_words, setup, teardown),
 	};
 
 	if (!scope_active())
