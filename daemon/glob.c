@@ -2,6 +2,8 @@
 #include "glob.h"
 
 #include <stddef.h>
+#include <stdint.h>
+#include <string.h>
 
 static bool
 bytes_equal(char a, char b, bool fold_case)
@@ -14,52 +16,70 @@ bytes_equal(char a, char b, bool fold_case)
 	return a == b;
 }
 
-/* Where to go on after a mismatch: the star, and the first byte of text it does not take yet. */
-struct retry {
-	const char *pattern, *text;
+/* The positions in the pattern that the text read so far may have come to, ascending. */
+struct positions {
+	size_t count;
+	uint16_t at[GLOB_PATTERN_MAX + 1];
 };
 
-/* Two retry points are enough. A later `**` makes everything before it final: what it can reach contains what any
- * earlier star could reach by taking more. A `*` makes an earlier `*` final in the same way as long as no separator
- * lies between; when one does, the `*` is stuck and only the last `**` can help. */
+/* Adds a position, and behind stars what follows them, since a star may take nothing. Positions are found in ascending
+ * order, but for repeats of what is there already. */
+static void
+position_add(struct positions *positions, const char *pattern, size_t at)
+{
+	size_t stars = 0;
+
+	if (positions->count > 0 && at <= positions->at[positions->count - 1])
+		return;
+	positions->at[positions->count++] = (uint16_t) at;
+	while (pattern[at + stars] == '*')
+		stars++;
+	if (stars > 0)
+		positions->at[positions->count++] = (uint16_t) (at + stars);
+}
+
+static void
+byte_take(const struct positions *before, const char *pattern, char byte, char separator, bool fold_case,
+	  struct positions *after)
+{
+	bool is_separator = separator != '\0' && byte == separator;
+
+	after->count = 0;
+	for (size_t i = 0; i < before->count; i++) {
+		size_t at = before->at[i];
+
+		if (pattern[at] == '*') {
+			if (!is_separator || pattern[at + 1] == '*')
+				position_add(after, pattern, at);
+		} else if (pattern[at] == '?' ? !is_separator : bytes_equal(pattern[at], byte, fold_case)) {
+			position_add(after, pattern, at + 1);
+		}
+	}
+}
+
+/* All ways to match are followed at once, so that no pattern and no name can make it slow; a pattern without stars has
+ * one way, others have few at a time. Source: Thompson, "Regular expression search algorithm", 1968. */
 bool
 glob_match(const char *pattern, const char *text, char separator, bool fold_case)
 {
-	struct retry single = {NULL, NULL}, any = {NULL, NULL};
+	struct positions lists[2], *now = &lists[0], *next = &lists[1];
+	size_t length;
 
-	while (*text || *pattern) {
-		if (*pattern == '*') {
-			bool is_any = separator == '\0' || pattern[1] == '*';
-
-			while (*pattern == '*')
-				pattern++;
-			if (is_any) {
-				any = (struct retry){pattern, text};
-				single.pattern = NULL;
-			} else {
-				single = (struct retry){pattern, text};
-			}
-			continue;
-		}
-		if (*text && *pattern &&
-		    (*pattern == '?' ? separator == '\0' || *text != separator
-				     : bytes_equal(*pattern, *text, fold_case))) {
-			pattern++;
-			text++;
-			continue;
-		}
-		if (single.pattern && *single.text && *single.text != separator) {
-			single.text++;
-			pattern = single.pattern;
-			text = single.text;
-			continue;
-		}
-		if (!any.pattern || !*any.text)
+	/* Most rules begin with a long word and most names fail in it. */
+	for (; *pattern && *pattern != '*' && *pattern != '?'; pattern++, text++)
+		if (!bytes_equal(*pattern, *text, fold_case))
 			return false;
-		single.pattern = NULL;
-		any.text++;
-		pattern = any.pattern;
-		text = any.text;
+	length = strnlen(pattern, GLOB_PATTERN_MAX + 1);
+	if (length > GLOB_PATTERN_MAX)
+		return false;
+	now->count = 0;
+	position_add(now, pattern, 0);
+	for (; *text && now->count > 0; text++) {
+		struct positions *spare = now;
+
+		byte_take(now, pattern, *text, separator, fold_case, next);
+		now = next;
+		next = spare;
 	}
-	return true;
+	return now->count > 0 && now->at[now->count - 1] == length;
 }
