@@ -13,7 +13,8 @@ mtlsd_heap = \
 	daemon/alloc.c daemon/alloc.h daemon/quarantine.c daemon/quarantine.h daemon/heap.c daemon/heap.h \
 	daemon/heap-internal.h daemon/profile.c daemon/journal.c daemon/journal.h daemon/scope.c daemon/scope.h \
 	daemon/scope-internal.h daemon/booking.c daemon/arena.c daemon/interpose.c daemon/interpose.h \
-	daemon/interpose-string.c daemon/interpose-cxx.c daemon/interpose-thread.c daemon/symbol.c daemon/symbol.h
+	daemon/interpose-string.c daemon/interpose-cxx.c daemon/interpose-thread.c daemon/crash.c daemon/crash.h \
+	daemon/symbol.c daemon/symbol.h
 mtlsd_schema = \
 	daemon/schema.c daemon/schema.h daemon/schema-reader.c daemon/schema-reader.h daemon/schema-value.c \
 	daemon/schema-value.h daemon/schema-nearest.c daemon/schema-reference.c
