@@ -25,6 +25,8 @@ import varlink
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("MTLSD_BUILD") or ROOT / "build").resolve()
 COMMAND = (str(BUILD / "mtlsd"), "--config")
+#: False under ASan and TSan, which bring their own malloc: plugins allocate unsupervised then.
+HEAP_LAYER = "-DMTLSD_HEAP_LAYER=0" not in (BUILD / "Makefile").read_text() if (BUILD / "Makefile").exists() else True
 TICKS = os.sysconf("SC_CLK_TCK")
 #: Patience for things that must happen: long, because a busy machine is not a failure.
 PATIENCE = float(os.environ.get("MTLSD_TEST_PATIENCE", "60"))

@@ -42,7 +42,7 @@ plugins:
     path: {leak}
     config:
       bytes: 16
-      when: always
+      when: never
 routes:
   - name: echo
     prefix: /echo
@@ -102,7 +102,7 @@ MISTAKES = {
     "alias": ("  log_level: info", "  log_level: *loud", None, []),
     "tag": ("  threads: 2", "  threads: !!int 2", None, []),
     "plugin-unknown-setting": ("      bytes: 16", "      byte: 16", "byte", ["byte", "bytes"]),
-    "plugin-bad-setting": ("      when: always", "      when: allways", "allways", ["allways", "always"]),
+    "plugin-bad-setting": ("      when: never", "      when: nevver", "nevver", ["nevver", "never"]),
     "plugin-setting-of-none": ("    path: {echo}\n", "    path: {echo}\n    config:\n      loud: true\n", None,
                                ["loud"]),
     "plugin-missing": ("    path: {leak}", "    path: nowhere.so", None, ["nowhere.so"]),

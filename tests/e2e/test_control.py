@@ -208,7 +208,7 @@ def test_a_client_that_leaves_in_the_middle(d):
     for _ in range(50):
         with Varlink(d.socket) as link:
             link.send(json.dumps({"method": f"{INTERFACE}.Dump", "parameters": {"plugin": "leak"}}).encode() + b"\0")
-    assert d.ctl("status")["state"] == "running"
+    wait_for(lambda: d.ctl_raw("status")[0] == 0, "the daemon to be done with them")
 
 
 # --- mtlsctl -------------------------------------------------------------------------------------------------------
@@ -321,6 +321,7 @@ def test_routes(d):
 # --- descriptors ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.skipif(not harness.HEAP_LAYER, reason="built without the heap layer")
 def test_dump_into_a_file_of_the_operator(d, tmp_path):
     client = d.client()
     for _ in range(20):
@@ -344,13 +345,13 @@ def test_descriptors_that_are_not_asked_for_are_closed(d):
 
 def test_a_pipe_nobody_reads_does_not_hang_the_daemon(d):
     client = d.client()
-    for _ in range(20):
-        assert client.get("/leak")[0] == 200
+    for number in range(20):
+        assert client.get(f"/cache/{number}")[0] == 200
     reader, writer = os.pipe()
     os.close(reader)
     link = d.varlink()
     try:
-        link.call(f"{INTERFACE}.Dump", {"plugin": "leak", "output": True}, fds=[writer])
+        link.call(f"{INTERFACE}.Dump", {"plugin": "cache", "output": True}, fds=[writer])
     except (VarlinkError, ConnectionError):
         pass
     finally:
