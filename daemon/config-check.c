@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/un.h>
+#include <syslog.h>
 
 enum { NEAREST_MAX = 256 };
 
@@ -292,8 +293,8 @@ config_check(struct schema_reader *reader, struct config *config)
 {
 	int r;
 
-	/* The table counts from the word that stands for syslog's LOG_ERR (3). */
-	config->daemon.log_level += 3;
+	/* The table's words begin at syslog's LOG_ERR and follow its order. */
+	config->daemon.log_level += LOG_ERR;
 	r = names_check(reader, "tls set", config->tls, config->tls_count, sizeof(*config->tls),
 			offsetof(struct config_tls, node));
 	if (r == 0)

@@ -3,7 +3,7 @@
 # per-program flags away unless the object must differ.
 if HAVE_CMOCKA
 unit_tests = \
-	tests/unit/test-yaml tests/unit/test-schema tests/unit/test-config tests/unit/test-config-memory tests/unit/test-glob \
+	tests/unit/test-error tests/unit/test-yaml tests/unit/test-schema tests/unit/test-config tests/unit/test-config-memory tests/unit/test-glob \
 	tests/unit/test-identity tests/unit/test-router \
 	tests/unit/test-deadline tests/unit/test-gate tests/unit/test-listener \
 	tests/unit/test-wire tests/unit/test-job tests/unit/test-command-table tests/unit/test-commands \
@@ -16,6 +16,8 @@ TESTS += $(unit_tests)
 endif
 
 # yaml, schema, configuration, access
+tests_unit_test_error_SOURCES = tests/unit/test-error.c daemon/error.c
+tests_unit_test_error_LDADD = $(CMOCKA_LIBS)
 tests_unit_test_yaml_SOURCES = tests/unit/test-yaml.c daemon/yaml.c daemon/error.c
 tests_unit_test_yaml_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
 tests_unit_test_schema_SOURCES = tests/unit/test-schema.c $(mtlsd_schema) daemon/yaml.c daemon/error.c
