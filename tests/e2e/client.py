@@ -43,7 +43,9 @@ class Client:
     def request(self, method, path, body=None, headers=None):
         """(status, headers, body). A broken connection raises and is forgotten: the next request opens a new one."""
         try:
-            self._connection.request(method, path, body=body, headers=headers or {})
+            headers = headers or {}
+            chunked = headers.get("Transfer-Encoding") == "chunked"
+            self._connection.request(method, path, body=body, headers=headers, encode_chunked=chunked)
             response = self._connection.getresponse()
             data = response.read()
         except BaseException:
