@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { RENDER_COLUMNS_MAX = 32, RENDER_BAR = 24, RENDER_DEPTH_MAX = 8 };
+enum { RENDER_COLUMNS_MAX = 32, RENDER_BAR = 24, RENDER_DEPTH_MAX = 8, RENDER_NAME_MAX = 48 };
 
 static const char bold[] = "\033[1m", red[] = "\033[31m", green[] = "\033[32m", yellow[] = "\033[33m",
 		  plain[] = "\033[0m";
@@ -171,16 +171,31 @@ render_value(FILE *out, const json_t *value, const char *format, const struct re
 		fputs(json_is_true(value) ? "yes" : "no", out);
 		break;
 	case JSON_ARRAY:
-		json_array_foreach(value, i, item) {
+		json_array_foreach(value, i, item)
+		{
 			fputs(i ? ", " : "", out);
 			render_value(out, item, "text", style);
 		}
 		if (json_array_size(value) == 0)
-			fputs("-", out);
+			fputs(strcmp(format, "any") == 0 ? "any" : "-", out);
 		break;
 	default:
 		fputs("-", out);
 	}
+}
+
+/* Cuts clean text behind so many characters. */
+static size_t
+render_shorten(char *text, size_t width, size_t max)
+{
+	char *p = text;
+
+	if (width <= max)
+		return width;
+	for (size_t i = 0; i + 2 < max; i++)
+		p += render_character((const unsigned char *) p);
+	strcpy(p, "..");
+	return max;
 }
 
 /* The value as clean text, to be freed; *ret_width: its characters. */
@@ -199,6 +214,8 @@ render_cell(const json_t *value, const char *format, const struct render_style *
 		return NULL;
 	}
 	*ret_width = render_clean(text);
+	if (strcmp(format, "name") == 0)
+		*ret_width = render_shorten(text, *ret_width, RENDER_NAME_MAX);
 	return text;
 }
 
@@ -241,7 +258,8 @@ render_read_columns(const json_t *block, struct render_column *ret)
 	const json_t *row;
 	size_t i, count = 0;
 
-	json_array_foreach(json_object_get(block, "columns"), i, row) {
+	json_array_foreach(json_object_get(block, "columns"), i, row)
+	{
 		struct render_column column = {
 			.title = json_string_value(json_object_get(row, "title")),
 			.key = json_string_value(json_object_get(row, "key")),
@@ -311,7 +329,8 @@ render_measure(const json_t *rows, struct render_column *columns, size_t count, 
 
 	for (size_t c = 0; c < count; c++) {
 		columns[c].width = style->legend ? strlen(columns[c].title) : 0;
-		json_array_foreach(rows, i, row) {
+		json_array_foreach(rows, i, row)
+		{
 			const json_t *value = render_get(row, columns[c].key);
 			CLEANUP_FREE char *text = NULL;
 
@@ -343,7 +362,8 @@ render_table(FILE *out, const json_t *block, const json_t *rows, const struct re
 	for (size_t c = 0; style->legend && c < count; c++)
 		render_table_cell(out, &columns[c], columns[c].title, strlen(columns[c].title),
 				  style->colour ? bold : NULL, c + 1 == count);
-	json_array_foreach(rows, i, row) {
+	json_array_foreach(rows, i, row)
+	{
 		for (size_t c = 0; c < count; c++) {
 			const json_t *value = render_get(row, columns[c].key);
 			CLEANUP_FREE char *text = NULL;
@@ -379,7 +399,8 @@ render_map_width(const json_t *object, size_t prefix, int depth)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach((json_t *) object, key, value) {
+	json_object_foreach((json_t *) object, key, value)
+	{
 		width = prefix + strlen(key);
 		if (json_is_object(value) && depth < RENDER_DEPTH_MAX)
 			width = render_map_width(value, width + 1, depth + 1);
@@ -397,7 +418,8 @@ render_map(FILE *out, const json_t *object, const char *prefix, size_t width, in
 	json_t *value;
 	size_t ignored;
 
-	json_object_foreach((json_t *) object, key, value) {
+	json_object_foreach((json_t *) object, key, value)
+	{
 		CLEANUP_FREE char *name = render_map_name(prefix, key);
 		CLEANUP_FREE char *text = NULL;
 
@@ -421,7 +443,8 @@ render_lines(FILE *out, const json_t *value)
 		render_text(out, json_string_value(value));
 		fputc('\n', out);
 	}
-	json_array_foreach(value, i, line) {
+	json_array_foreach(value, i, line)
+	{
 		if (json_is_string(line)) {
 			render_text(out, json_string_value(line));
 			fputc('\n', out);
@@ -472,7 +495,8 @@ render_reply(FILE *out, const json_t *blocks, const json_t *reply, const struct 
 	bool first = true;
 	size_t i;
 
-	json_array_foreach(blocks, i, block) {
+	json_array_foreach(blocks, i, block)
+	{
 		if (render_block(out, block, reply, first, style))
 			first = false;
 	}

@@ -42,8 +42,9 @@ struct command_argument {
 };
 
 /* Formats are words, so that an older mtlsctl shows one it does not know as it comes:
- * text count size (bytes) limit (bytes, 0: none) duration (microseconds) seconds since (Unix time, shown as an age)
- * time (Unix time) bool state (coloured on a terminal) list (strings) bar (share of the column's greatest). */
+ * text name (text, cut where it is very long) count size (bytes) limit (bytes, 0: none) duration (microseconds) seconds
+ * since (Unix time, shown as an age) time (Unix time) bool state (coloured on a terminal) list (strings) any (strings,
+ * none meaning all) bar (share of the column's greatest). */
 struct command_column {
 	const char *title, *key, *format; /* key: a path with dots; a row without title ends the list */
 };

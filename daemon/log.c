@@ -24,6 +24,7 @@ enum {
 
 static atomic_int log_threshold = LOG_INFO;
 static atomic_bool log_to_journal;
+static atomic_bool log_is_stuck; /* the reader of stderr stood still at the last record: the next waits no longer */
 
 static const struct {
 	int level;
@@ -136,7 +137,8 @@ log_send_stderr(int level, const struct log_field *fields, const char *text)
 		used = log_append(line, used, quote ? "\"" : "", false);
 	}
 	line[used++] = '\n';
-	if (poll(&ready, 1, LOG_WAIT_MS) == 1)
+	log_is_stuck = poll(&ready, 1, log_is_stuck ? 0 : LOG_WAIT_MS) != 1;
+	if (!log_is_stuck)
 		(void) !write(STDERR_FILENO, line, used);
 }
 

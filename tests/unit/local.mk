@@ -7,7 +7,7 @@ unit_tests = \
 	tests/unit/test-identity tests/unit/test-router \
 	tests/unit/test-deadline tests/unit/test-gate tests/unit/test-listener \
 	tests/unit/test-wire tests/unit/test-job tests/unit/test-command-table tests/unit/test-commands \
-	tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render \
+	tests/unit/test-log tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render \
 	tests/unit/test-heap tests/unit/test-scope \
 	tests/unit/test-request tests/unit/test-pool tests/unit/test-settings \
 	tests/unit/test-whoami
@@ -43,6 +43,8 @@ tests_unit_test_listener_SOURCES = tests/unit/test-listener.c daemon/listener.c 
 tests_unit_test_listener_LDADD = $(CMOCKA_LIBS) $(SYSTEMD_LIBS)
 
 # control
+tests_unit_test_log_SOURCES = tests/unit/test-log.c daemon/log.c
+tests_unit_test_log_LDADD = $(CMOCKA_LIBS) $(SYSTEMD_LIBS)
 tests_unit_test_wire_SOURCES = tests/unit/test-wire.c daemon/wire.c daemon/error.c
 tests_unit_test_wire_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
 tests_unit_test_job_SOURCES = tests/unit/test-job.c daemon/job.c
