@@ -155,7 +155,7 @@ static const struct schema_row plugin_rows[] = {
 	{"queue", SCHEMA_INT, offsetof(struct config_plugin, queue), .min = 0, .max = 1000000, .fallback = "64",
 	 .help = "Requests that may wait for a thread of that pool; further ones are answered with 503."},
 	{"deadline", SCHEMA_DURATION, offsetof(struct config_plugin, deadline), .min = 1000, .max = DAY,
-	 .fallback = "30s", .help = "For one request in this plugin; then it is cancelled and answered with 503."},
+	 .fallback = "30s", .help = "For one request in this plugin; then it is cancelled and answered with 504."},
 	{"start_timeout", SCHEMA_DURATION, offsetof(struct config_plugin, start_timeout), .min = 1000, .max = DAY,
 	 .fallback = "10s", .help = "For a new instance to become healthy."},
 	{"drain_timeout", SCHEMA_DURATION, offsetof(struct config_plugin, drain_timeout), .min = 0, .max = DAY,
@@ -164,7 +164,8 @@ static const struct schema_row plugin_rows[] = {
 	 .help = "Body of a request for this plugin; 0: limits.body_size."},
 	{"imports_allowed", SCHEMA_STRINGS, offsetof(struct config_plugin, imports_allowed), .min = 1,
 	 .max = NAME_LENGTH,
-	 .help = "Functions that plugins must not import (exit, fork, setuid, ...) but this one may."},
+	 .help = "Functions that plugins must not import (exit, fork, setuid, ...) but this one may; gnu-unique admits "
+		 "unique symbols, which keep an image from being unloaded."},
 	{"config", SCHEMA_ANY, offsetof(struct config_plugin, settings),
 	 .help = "The plugin's own settings, checked by its own table."},
 	{.key = NULL},
