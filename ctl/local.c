@@ -24,7 +24,7 @@ local_find_daemon(char *buffer, size_t size)
 		buffer[length] = '\0';
 		slash = strrchr(buffer, '/');
 		if (slash) {
-			strcpy(slash, "/mtlsd");
+			memcpy(slash, "/mtlsd", sizeof("/mtlsd"));
 			if (access(buffer, X_OK) == 0)
 				return;
 		}

@@ -194,7 +194,7 @@ render_shorten(char *text, size_t width, size_t max)
 		return width;
 	for (size_t i = 0; i + 2 < max; i++)
 		p += render_character((const unsigned char *) p);
-	strcpy(p, "..");
+	memcpy(p, "..", sizeof(".."));
 	return max;
 }
 

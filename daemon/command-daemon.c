@@ -226,9 +226,7 @@ config_mistakes(const char *mistakes)
 static json_t *
 config_verdict(const char *mistakes)
 {
-	json_t *array = config_mistakes(mistakes);
-
-	return json_pack("{s:b, s:o}", "valid", json_array_size(array) == 0, "mistakes", array);
+	return json_pack("{s:b, s:o}", "valid", !mistakes || !*mistakes, "mistakes", config_mistakes(mistakes));
 }
 
 /* The contents come from a client: they are read against the tables, but no file they name is opened and no plugin
