@@ -86,14 +86,14 @@ check_signature(const char *file, unsigned number, gnutls_x509_crl_t crl, gnutls
 	status &= ~(unsigned) (GNUTLS_CERT_REVOCATION_DATA_SUPERSEDED | GNUTLS_CERT_REVOCATION_DATA_ISSUED_IN_FUTURE);
 	if (r < 0)
 		return error_set(error, -EBADMSG, "%s: list %u: %s", file, number, gnutls_strerror(r));
-	/* The list of an intermediate authority: clients bring that certificate along, so it is not here to verify with.
-	 * The file is the operator's own word; a list can only take rights away. */
+	/* The list of an intermediate authority: clients bring that certificate along, so it is not here to verify
+	 * with. The file is the operator's own word; a list can only take rights away. */
 	if (status & GNUTLS_CERT_SIGNER_NOT_FOUND)
 		return 0;
 	if (status & ~(unsigned) GNUTLS_CERT_INVALID)
 		return error_set(error, -EBADMSG,
-				 "%s: list %u names an authority of client_ca as its issuer but is not signed by it", file,
-				 number);
+				 "%s: list %u names an authority of client_ca as its issuer but is not signed by it",
+				 file, number);
 	return 0;
 }
 

@@ -236,8 +236,7 @@ edge_kill(struct edge_connection *connection)
 bool
 edge_closing(const struct edge_connection *connection)
 {
-	return connection->deaf ||
-	       atomic_load_explicit(&connection->endpoint->draining, memory_order_relaxed) ||
+	return connection->deaf || atomic_load_explicit(&connection->endpoint->draining, memory_order_relaxed) ||
 	       atomic_load_explicit(&connection->profile->gone, memory_order_relaxed);
 }
 

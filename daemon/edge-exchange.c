@@ -2,8 +2,8 @@
 /* One request and its answer: libmicrohttpd's calls on one side, the steps of request.h on the other.
  *
  * libmicrohttpd calls edge_exchange_step once with the head, then with pieces of the body, then once more at the end;
- * after a resume it repeats the call that suspended. An answer is queued at the end, because one that is queued with the
- * head costs the client its connection; only where a body is not wanted that is just right.
+ * after a resume it repeats the call that suspended. An answer is queued at the end, because one that is queued with
+ * the head costs the client its connection; only where a body is not wanted that is just right.
  */
 #include "edge.h"
 
@@ -15,7 +15,7 @@
 #include <string.h>
 
 enum {
-	FEW_HEADERS = 64,	/* kept on the stack */
+	FEW_HEADERS = 64,        /* kept on the stack */
 	STREAM_BLOCK = 16 * 1024 /* one TLS record */
 };
 
@@ -24,11 +24,11 @@ struct exchange {
 	struct request *request; /* NULL until begun, and when none could be made */
 	bool begun;
 	bool head_done; /* the next call without data is the last */
-	bool waiting;	/* suspended by the request: poll it first */
+	bool waiting;   /* suspended by the request: poll it first */
 	bool uploaded;
 	bool answering; /* the request has an answer */
-	bool answered;	/* and it was queued */
-	size_t fed;	/* bytes of the piece at hand that the request has seen before it suspended */
+	bool answered;  /* and it was queued */
+	size_t fed;     /* bytes of the piece at hand that the request has seen before it suspended */
 	const char *query;
 	char *path;
 	char target[];
@@ -186,8 +186,7 @@ answer_page(struct edge_connection *connection, struct MHD_Connection *mhd, int 
 {
 	char text[200];
 	int n = snprintf(text, sizeof(text), "%d %s: %s\n", status, response_reason(status), sentence);
-	struct MHD_Response *answer =
-		MHD_create_response_from_buffer((size_t) n, text, MHD_RESPMEM_MUST_COPY);
+	struct MHD_Response *answer = MHD_create_response_from_buffer((size_t) n, text, MHD_RESPMEM_MUST_COPY);
 	if (answer)
 		(void) MHD_add_response_header(answer, MHD_HTTP_HEADER_CONTENT_TYPE, "text/plain; charset=utf-8");
 	connection->last_words = true;
@@ -214,9 +213,9 @@ answer_make(struct exchange *exchange, const struct response *response)
 {
 	struct MHD_Response *answer;
 	if (response->streamed)
-		answer = MHD_create_response_from_callback(
-			response->announced < 0 ? MHD_SIZE_UNKNOWN : (uint64_t) response->announced, STREAM_BLOCK,
-			stream_read, exchange, NULL);
+		answer = MHD_create_response_from_callback(response->announced < 0 ? MHD_SIZE_UNKNOWN
+										   : (uint64_t) response->announced,
+							   STREAM_BLOCK, stream_read, exchange, NULL);
 	else
 		answer = MHD_create_response_from_buffer(response->length, response->body, MHD_RESPMEM_PERSISTENT);
 	for (size_t i = 0; answer && i < response->header_count; i++) {
@@ -425,7 +424,7 @@ edge_exchange_step(void *endpoint, struct MHD_Connection *mhd, const char *metho
 	if (!exchange->connection->gate || is_dead(exchange->connection))
 		return -ECONNABORTED;
 	int r = !exchange->head_done ? step_head(exchange, mhd, method, version)
-		: *length	     ? step_body(exchange, data, length)
+		: *length            ? step_body(exchange, data, length)
 				     : step_end(exchange, mhd);
 	/* Died meanwhile: the request may believe it is suspended, and is not. */
 	return r == 0 && exchange->waiting && is_dead(exchange->connection) ? -ECONNABORTED : r;

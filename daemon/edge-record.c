@@ -67,8 +67,9 @@ edge_record_check(struct error *error)
 	    dlsym(RTLD_DEFAULT, "gnutls_record_check_pending") == (void *) gnutls_record_check_pending &&
 	    dlsym(RTLD_NEXT, "gnutls_record_recv") != (void *) gnutls_record_recv)
 		return 0;
-	return error_set(error, -ENOTSUP, "the executable does not export its framing gate to libmicrohttpd; "
-					  "link it with daemon/exports.list");
+	return error_set(error, -ENOTSUP,
+			 "the executable does not export its framing gate to libmicrohttpd; "
+			 "link it with daemon/exports.list");
 }
 
 /* --- handshake --------------------------------------------------------------------------------------------------- */
@@ -92,8 +93,8 @@ connection_opened(struct edge_connection *connection)
 	return GNUTLS_E_SUCCESS;
 }
 
-/* In epoll mode libmicrohttpd keeps a connection it calls readable ready for ever when the handshake wants more than has
- * come, and spins. A suspended one costs nothing. */
+/* In epoll mode libmicrohttpd keeps a connection it calls readable ready for ever when the handshake wants more than
+ * has come, and spins. A suspended one costs nothing. */
 static int
 handshake_wait(struct edge_connection *connection)
 {

@@ -13,7 +13,7 @@
 
 enum {
 	POOL_LEAST = 8 * 1024,
-	POOL_FIELD = 96,	    /* libmicrohttpd's record of one header, with room for later versions */
+	POOL_FIELD = 96,        /* libmicrohttpd's record of one header, with room for later versions */
 	POOL_ANSWER = 4 * 1024, /* the head of the answer lies beside that of the request */
 };
 
@@ -36,8 +36,7 @@ no_unescape(void *cls, struct MHD_Connection *mhd, char *text)
 	return strlen(text);
 }
 
-static void
-serve_log(void *cls, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
+static void serve_log(void *cls, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
 
 static void
 serve_log(void *cls, const char *format, va_list arguments)
@@ -154,8 +153,9 @@ int
 edge_serve_add(struct edge_connection *connection)
 {
 	socklen_t length = connection->address.any.sa_family == AF_INET6 ? sizeof(connection->address.v6)
-									  : sizeof(connection->address.v4);
-	return MHD_add_connection(connection->endpoint->mhd, connection->fd, &connection->address.any, length) == MHD_YES
+									 : sizeof(connection->address.v4);
+	return MHD_add_connection(connection->endpoint->mhd, connection->fd, &connection->address.any, length) ==
+			       MHD_YES
 		       ? 0
 		       : -EIO;
 }

@@ -35,10 +35,10 @@ struct exchange;
 
 enum edge_deadline {
 	EDGE_HANDSHAKE, /* from accept to the end of the handshake */
-	EDGE_HEADER,	/* from the first byte of a head to its end */
-	EDGE_BODY,	/* from the head's end to the body's, without the time a plugin holds it up */
-	EDGE_WRITE,	/* from the answer's queueing to its last byte */
-	EDGE_IDLE,	/* between requests */
+	EDGE_HEADER,    /* from the first byte of a head to its end */
+	EDGE_BODY,      /* from the head's end to the body's, without the time a plugin holds it up */
+	EDGE_WRITE,     /* from the answer's queueing to its last byte */
+	EDGE_IDLE,      /* between requests */
 	EDGE_DEADLINE_COUNT,
 	EDGE_SHORTLY = EDGE_DEADLINE_COUNT /* it is over already: not counted */
 };
@@ -52,9 +52,9 @@ enum edge_counter {
 	EDGE_RESUMED,
 	EDGE_BAD_REQUESTS,
 	EDGE_REQUESTS,
-	EDGE_OPEN_CONNECTIONS,	/* gauge */
-	EDGE_OPEN_HANDSHAKING,	/* gauge */
-	EDGE_TIMEOUT,		/* + enum edge_deadline */
+	EDGE_OPEN_CONNECTIONS,                             /* gauge */
+	EDGE_OPEN_HANDSHAKING,                             /* gauge */
+	EDGE_TIMEOUT,                                      /* + enum edge_deadline */
 	EDGE_REFUSAL = EDGE_TIMEOUT + EDGE_DEADLINE_COUNT, /* + enum tls_refusal */
 	EDGE_COUNTERS = EDGE_REFUSAL + TLS_REFUSAL_COUNT
 };
@@ -75,8 +75,8 @@ enum edge_suspension { EDGE_RUNNING, EDGE_FOR_PEER, EDGE_FOR_REQUEST };
 struct edge_connection {
 	struct endpoint *endpoint;
 	struct edge_profile *profile; /* owned reference */
-	int fd;			      /* libmicrohttpd's from GIVEN on; a copy when LINGERING */
-	uint32_t number;	      /* tells connections apart that had the same descriptor */
+	int fd;                       /* libmicrohttpd's from GIVEN on; a copy when LINGERING */
+	uint32_t number;              /* tells connections apart that had the same descriptor */
 	union {
 		struct sockaddr any;
 		struct sockaddr_in v4;
@@ -94,8 +94,8 @@ struct edge_connection {
 	bool busy;    /* between a message's last byte and the end of its answer */
 	bool deaf;    /* we have shut its receiving side: what has arrived is still read, then comes the end */
 	struct deadline deadline;
-	uint64_t due;	/* when it is too late; UINT64_MAX: never */
-	uint64_t armed; /* when the wheel will ask; 0: not at all. Never later than due, so that most moves cost nothing */
+	uint64_t due;   /* when it is too late; UINT64_MAX: never */
+	uint64_t armed; /* when the wheel asks; 0: not at all. Never later than due, so that most moves are free */
 	enum edge_deadline due_for;
 	struct exchange *exchange; /* written by the serving thread, under the lock */
 
@@ -106,9 +106,9 @@ struct edge_connection {
 	struct gate *gate;
 	enum gate_phase phase; /* as the deadlines know it */
 	struct connection *shared;
-	bool last_words;	/* the client may miss our answer or alert if the close resets it */
-	size_t thrown_away;	/* bytes, while LINGERING (the watch thread's) */
-	uint64_t held_up; /* body time left when the request was suspended; 0: not held up */
+	bool last_words;    /* the client may miss our answer or alert if the close resets it */
+	size_t thrown_away; /* bytes, while LINGERING (the watch thread's) */
+	uint64_t held_up;   /* body time left when the request was suspended; 0: not held up */
 };
 
 struct edge_listener {
@@ -127,7 +127,7 @@ struct endpoint {
 	atomic_uint open;
 	atomic_bool draining, stopping;
 	int epoll, wake; /* the watch thread's set; an eventfd in it */
-	int reserve;	 /* given up for a moment when descriptors run out */
+	int reserve;     /* given up for a moment when descriptors run out */
 	pthread_t watcher;
 	bool watching;
 

@@ -3,8 +3,8 @@
 
 #include "cleanup.h"
 
-/* Where the RFCs let a recipient be lenient, this one is not: each leniency is one that some other recipient in front of
- * or behind us reads differently, and the difference is the attack (RFC 9112, 11.2). */
+/* Where the RFCs let a recipient be lenient, this one is not: each leniency is one that some other recipient in front
+ * of or behind us reads differently, and the difference is the attack (RFC 9112, 11.2). */
 static const struct {
 	int status;
 	const char *name, *text;

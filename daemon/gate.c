@@ -2,27 +2,24 @@
 #include "gate.h"
 
 #include "cleanup.h"
+#include "gate-chunk.h"
 #include "gate-head.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-enum {
-	CHUNK_LINE = 128,	/* bytes of one chunk-size line with its extensions */
-	CHUNK_EXTENSIONS = 4096 /* bytes of extensions in one message (RFC 9112, 7.1.1: limit the total) */
-};
-
-/* What the parser gets in place of a bad head. It answers whatever it is told: nobody but the access handler sees it. */
+/* What the parser gets in place of a bad head. Nobody but the access handler sees it. */
 static const char synthetic_head[] = "GET / HTTP/1.1\r\nHost: refused.invalid\r\nConnection: close\r\n\r\n";
 
 enum state {
-	HEAD,	    /* lines are being judged, nothing passed yet */
+	HEAD,       /* lines are being judged, nothing passed yet */
 	HEAD_OUT,   /* judged, on its way out */
-	LENGTH,	    /* left bytes of the body */
+	LENGTH,     /* left bytes of the body */
 	CHUNK_SIZE, /* a line with the size of the next chunk */
 	CHUNK_DATA, /* left bytes of the chunk */
-	CHUNK_CR, CHUNK_LF,
+	CHUNK_CR,
+	CHUNK_LF,
 	TRAILER,
 	STAGED_END, /* the staged bytes end the message */
 	REFUSED,
@@ -39,10 +36,9 @@ struct gate {
 	size_t lines; /* complete ones of this head */
 	bool after_cr, skipped_empty_line;
 	bool abandoned;
-	uint64_t left;	   /* bytes of head, body or chunk that still pass */
-	uint64_t body;	   /* bytes of chunks announced so far */
-	size_t extensions; /* bytes of chunk extensions so far */
-	size_t trailers;   /* bytes of trailers so far */
+	uint64_t left; /* bytes of head, body or chunk that still pass */
+	struct gate_chunks chunks;
+	size_t trailers;                     /* bytes of trailers so far */
 	char staged[sizeof(synthetic_head)]; /* canonical framing on its way out */
 	size_t staged_length, staged_sent;
 	/* Bytes that came and could not pass yet. */
@@ -109,8 +105,9 @@ gate_append(struct gate *gate, const char *text)
 static void
 gate_refuse(struct gate *gate, enum gate_reason reason)
 {
-	const char *end = gate->state == HEAD ? synthetic_head
-			  : gate->state == CHUNK_CR || gate->state == CHUNK_LF ? "\r\n0\r\n\r\n" : "0\r\n\r\n";
+	const char *end = gate->state == HEAD                                  ? synthetic_head
+			  : gate->state == CHUNK_CR || gate->state == CHUNK_LF ? "\r\n0\r\n\r\n"
+									       : "0\r\n\r\n";
 	gate->refusal = reason;
 	gate->state = REFUSED;
 	gate_stage(gate, end, strlen(end));
@@ -258,8 +255,8 @@ state_head_out(struct flow *flow)
 		gate->state = LENGTH;
 		return true;
 	}
-	gate->body = 0;
-	gate->extensions = gate->trailers = 0;
+	gate->chunks = (struct gate_chunks){0};
+	gate->trailers = 0;
 	gate->state = CHUNK_SIZE;
 	gate_start_lines(gate);
 	return true;
@@ -291,46 +288,13 @@ state_length(struct flow *flow)
 	return false;
 }
 
-/* The rest of a chunk-size line: nothing, or extensions that start with ';'. They are not passed on. */
-static enum gate_reason
-judge_extensions(struct gate *gate, const char *rest, size_t length)
-{
-	gate->extensions += length;
-	if (length == 0)
-		return GATE_ACCEPTED;
-	return rest[0] == ';' && gate->extensions <= CHUNK_EXTENSIONS ? GATE_ACCEPTED : GATE_CHUNK_EXTENSION;
-}
-
-static enum gate_reason
-judge_chunk_size(struct gate *gate, const char *line, size_t length, uint64_t *ret_size)
-{
-	static const char digits[] = "0123456789abcdef";
-	uint64_t size = 0;
-	size_t i = 0;
-	for (; i < length; i++) {
-		char c = line[i];
-		const char *digit = c ? strchr(digits, c >= 'A' && c <= 'F' ? c + ('a' - 'A') : c) : NULL;
-		if (!digit)
-			break;
-		if (size > (UINT64_MAX >> 5))
-			return GATE_BODY_LARGE;
-		size = size << 4 | (uint64_t) (digit - digits);
-	}
-	if (i == 0 || (i < length && line[i] != ';') || i > 16)
-		return GATE_CHUNK_SIZE;
-	if (size > gate->limits.body_size - gate->body)
-		return GATE_BODY_LARGE;
-	*ret_size = size;
-	return judge_extensions(gate, line + i, length - i);
-}
-
 static bool
 state_chunk_size(struct flow *flow)
 {
 	struct gate *gate = flow->gate;
 	size_t length;
 	uint64_t size = 0;
-	switch (scan_line(flow, CHUNK_LINE, GATE_CHUNK_EXTENSION, &length)) {
+	switch (scan_line(flow, GATE_CHUNK_LINE, GATE_CHUNK_EXTENSION, &length)) {
 	case LINE_MORE:
 		return false;
 	case LINE_REFUSED:
@@ -338,7 +302,8 @@ state_chunk_size(struct flow *flow)
 	case LINE_WHOLE:
 		break;
 	}
-	enum gate_reason reason = judge_chunk_size(gate, flow->data + flow->used, length, &size);
+	enum gate_reason reason =
+		gate_chunk_line(&gate->chunks, flow->data + flow->used, length, gate->limits.body_size, &size);
 	flow->used += gate->scanned;
 	gate_start_lines(gate);
 	if (reason) {
@@ -352,7 +317,6 @@ state_chunk_size(struct flow *flow)
 	char text[24];
 	int n = snprintf(text, sizeof(text), "%llx\r\n", (unsigned long long) size);
 	gate_stage(gate, text, (size_t) n);
-	gate->body += size;
 	gate->left = size;
 	gate->state = CHUNK_DATA;
 	return true;
@@ -513,11 +477,19 @@ gate_keep(struct gate *gate, const struct flow *flow)
 	return 0;
 }
 
+/* Within one call no more comes out than went in, except where an earlier call took the bytes that are answered for
+ * now: then writing in place would run over input that is still to be read. */
+static bool
+needs_own_input(const struct gate *gate)
+{
+	return gate->pending_length || gate->state == CHUNK_LF || gate->state == TRAILER;
+}
+
 long
 gate_pass(struct gate *gate, const char *in, size_t length, char *out, size_t size)
 {
 	struct flow flow = {.gate = gate, .data = in, .length = length, .out = out, .out_size = size};
-	if (gate->pending_length) {
+	if (needs_own_input(gate)) {
 		int r = gate_reserve(gate, gate->pending_length + length);
 		if (r < 0)
 			return r;

@@ -7,12 +7,9 @@
 static struct handshake *(*finder)(gnutls_session_t session);
 
 static const gnutls_alert_description_t alerts[TLS_REFUSAL_COUNT] = {
-	[TLS_UNKNOWN_CA] = GNUTLS_A_UNKNOWN_CA,
-	[TLS_EXPIRED] = GNUTLS_A_CERTIFICATE_EXPIRED,
-	[TLS_NOT_YET_VALID] = GNUTLS_A_BAD_CERTIFICATE,
-	[TLS_REVOKED] = GNUTLS_A_CERTIFICATE_REVOKED,
-	[TLS_CRL_STALE] = GNUTLS_A_CERTIFICATE_UNKNOWN,
-	[TLS_BAD_PURPOSE] = GNUTLS_A_UNSUPPORTED_CERTIFICATE,
+	[TLS_UNKNOWN_CA] = GNUTLS_A_UNKNOWN_CA,           [TLS_EXPIRED] = GNUTLS_A_CERTIFICATE_EXPIRED,
+	[TLS_NOT_YET_VALID] = GNUTLS_A_BAD_CERTIFICATE,   [TLS_REVOKED] = GNUTLS_A_CERTIFICATE_REVOKED,
+	[TLS_CRL_STALE] = GNUTLS_A_CERTIFICATE_UNKNOWN,   [TLS_BAD_PURPOSE] = GNUTLS_A_UNSUPPORTED_CERTIFICATE,
 	[TLS_BAD_CERTIFICATE] = GNUTLS_A_BAD_CERTIFICATE,
 };
 
@@ -22,7 +19,7 @@ alert_for(enum tls_refusal refusal, gnutls_session_t session)
 {
 	if (refusal == TLS_NO_CERTIFICATE)
 		return gnutls_protocol_get_version(session) >= GNUTLS_TLS1_3 ? GNUTLS_A_CERTIFICATE_REQUIRED
-									    : GNUTLS_A_HANDSHAKE_FAILURE;
+									     : GNUTLS_A_HANDSHAKE_FAILURE;
 	return alerts[refusal];
 }
 
@@ -48,8 +45,7 @@ handshake_verify(gnutls_session_t session)
 
 /* Sees a client's empty certificate list before GnuTLS gives up on it without a word. */
 static int
-handshake_hook(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming,
-	       const gnutls_datum_t *message)
+handshake_hook(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming, const gnutls_datum_t *message)
 {
 	if (type != GNUTLS_HANDSHAKE_CERTIFICATE_PKT || when != GNUTLS_HOOK_POST || !incoming)
 		return 0;
@@ -71,8 +67,7 @@ int
 handshake_attach(struct handshake *handshake, gnutls_session_t session)
 {
 	gnutls_session_set_verify_function(session, handshake_verify);
-	gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_CERTIFICATE_PKT, GNUTLS_HOOK_POST,
-					   handshake_hook);
+	gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_CERTIFICATE_PKT, GNUTLS_HOOK_POST, handshake_hook);
 	return tls_set_attach(handshake->set, session);
 }
 

@@ -9,7 +9,7 @@
 #include "tls.h"
 
 struct handshake {
-	struct tls_set *set;	   /* borrowed */
+	struct tls_set *set;      /* borrowed */
 	enum tls_refusal refusal; /* why it failed, TLS_ACCEPTED until then */
 	bool alerted;
 	bool resumed; /* valid once handshake_step returned 0 */
@@ -18,6 +18,6 @@ struct handshake {
 /* find: the handshake that belongs to a session of ours. Called once, before the first session. */
 void handshake_init(struct handshake *(*find)(gnutls_session_t session));
 int handshake_attach(struct handshake *handshake, gnutls_session_t session);
-/* The result of gnutls_handshake goes in: a session that was resumed is checked again, and the alert that fits a failure
- * is sent. Returns GnuTLS's code, or the one that ends the handshake. */
+/* The result of gnutls_handshake goes in: a session that was resumed is checked again, and the alert that fits a
+ * failure is sent. Returns GnuTLS's code, or the one that ends the handshake. */
 int handshake_judge(struct handshake *handshake, gnutls_session_t session, int result);

@@ -14,6 +14,7 @@ mtlsd_heap = \
 	daemon/heap-internal.h daemon/profile.c daemon/journal.c daemon/journal.h daemon/scope.c daemon/scope.h \
 	daemon/scope-internal.h daemon/booking.c daemon/arena.c daemon/interpose.c daemon/interpose.h \
 	daemon/interpose-string.c daemon/interpose-cxx.c daemon/interpose-thread.c daemon/crash.c daemon/crash.h \
+	daemon/sample.c daemon/sample.h \
 	daemon/symbol.c daemon/symbol.h
 mtlsd_schema = \
 	daemon/schema.c daemon/schema.h daemon/schema-reader.c daemon/schema-reader.h daemon/schema-value.c \
@@ -30,11 +31,14 @@ mtlsd_request = \
 	daemon/snapshot.c daemon/snapshot.h daemon/request.c daemon/request.h daemon/step.c daemon/step.h daemon/host.c \
 	daemon/host.h daemon/supervisor.c daemon/supervisor.h daemon/supervisor-internal.h daemon/supervisor-apply.c \
 	daemon/supervisor-view.c
+mtlsd_gate = \
+	daemon/target.c daemon/target.h daemon/gate.c daemon/gate.h daemon/gate-head.c daemon/gate-head.h \
+	daemon/gate-chunk.c daemon/gate-chunk.h daemon/gate-reason.c daemon/gate-reason.h
 mtlsd_edge = \
-	daemon/target.c daemon/target.h daemon/gate.c daemon/gate.h daemon/gate-head.c daemon/gate-head.h daemon/gate-reason.c daemon/gate-reason.h \
 	daemon/listener.c daemon/listener.h daemon/peer-limit.c daemon/peer-limit.h daemon/crl.c daemon/crl.h \
-	daemon/tls.c daemon/tls.h daemon/handshake.c daemon/handshake.h daemon/edge.h daemon/edge-connection.c daemon/edge-exchange.c daemon/edge-record.c \
-	daemon/edge-serve.c daemon/edge-table.c daemon/edge-watch.c daemon/endpoint.c daemon/endpoint.h
+	daemon/tls.c daemon/tls.h daemon/handshake.c daemon/handshake.h daemon/edge.h daemon/edge-connection.c \
+	daemon/edge-exchange.c daemon/edge-record.c daemon/edge-serve.c daemon/edge-table.c daemon/edge-watch.c \
+	daemon/endpoint.c daemon/endpoint.h
 mtlsd_control = \
 	daemon/job.c daemon/job.h daemon/command.c daemon/command.h daemon/commands.c daemon/command-daemon.c \
 	daemon/command-dump.c daemon/command-plugin.c daemon/introspect.c daemon/introspect.h daemon/outlet.c daemon/outlet.h \
@@ -42,7 +46,7 @@ mtlsd_control = \
 	daemon/caller-call.c daemon/caller-job.c daemon/control.c daemon/control.h
 
 mtlsd_SOURCES = $(mtlsd_base) $(mtlsd_heap) $(mtlsd_schema) $(mtlsd_config) $(mtlsd_access) $(mtlsd_plugin) $(mtlsd_request) \
-	$(mtlsd_edge) $(mtlsd_control) daemon/server.c daemon/server.h daemon/main.c
+	$(mtlsd_gate) $(mtlsd_edge) $(mtlsd_control) daemon/server.c daemon/server.h daemon/main.c
 EXTRA_mtlsd_DEPENDENCIES = $(srcdir)/daemon/exports.list
 mtlsd_LDADD = $(GNUTLS_LIBS) $(SYSTEMD_LIBS) $(YAML_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS) $(DW_LIBS) -lelf -lpthread -ldl
 # What libraries and plugins must find in the executable first: the malloc family, thread starts, the framing gate.

@@ -23,7 +23,7 @@ path_character(unsigned char c)
 	return c > 0x20 && c < 0x7f && !strchr("\"#<>\\^`{|}", c);
 }
 
-/* Browsers leave '^', '{', '|' and '}' raw in queries (URL Standard, query percent-encode set); nobody routes on them. */
+/* Browsers leave '^', '{', '|' and '}' raw in queries (URL Standard, query percent-encode set). */
 static bool
 query_character(unsigned char c)
 {
@@ -39,7 +39,10 @@ is_utf8(const unsigned char *s, size_t length)
 		unsigned char c = s[i++];
 		if (c < 0x80)
 			continue;
-		unsigned more = c >= 0xc2 && c <= 0xdf ? 1 : c >= 0xe0 && c <= 0xef ? 2 : c >= 0xf0 && c <= 0xf4 ? 3 : 0;
+		unsigned more = c >= 0xc2 && c <= 0xdf   ? 1
+				: c >= 0xe0 && c <= 0xef ? 2
+				: c >= 0xf0 && c <= 0xf4 ? 3
+							 : 0;
 		if (!more || length - i < more)
 			return false;
 		unsigned char low = c == 0xe0 ? 0xa0 : c == 0xf0 ? 0x90 : 0x80;

@@ -147,8 +147,8 @@ set_certificate(struct tls_set *set, const struct config_tls *config, const stru
 		return error_set(error, -EBADMSG, "certificate %s: put the leaf first, each issuer after it",
 				 config->certificate);
 	if (r < 0)
-		return error_set(error, -EBADMSG, "certificate %s: no certificate in PEM form: %s",
-				 config->certificate, gnutls_strerror(r));
+		return error_set(error, -EBADMSG, "certificate %s: no certificate in PEM form: %s", config->certificate,
+				 gnutls_strerror(r));
 	for (unsigned i = 0; i < count; i++) {
 		time_t expires = gnutls_x509_crt_get_expiration_time(chain[i]);
 		if (i == 0 || expires < set->expires)
@@ -223,8 +223,7 @@ set_policy_digest(struct tls_set *set, const struct config_tls *config, const st
 static int
 set_ticket_key(struct tls_set *set, const struct tls_set *previous)
 {
-	if (!previous || !previous->ticket_key.data ||
-	    memcmp(previous->policy, set->policy, sizeof(set->policy)) != 0)
+	if (!previous || !previous->ticket_key.data || memcmp(previous->policy, set->policy, sizeof(set->policy)) != 0)
 		return gnutls_session_ticket_key_generate(&set->ticket_key) < 0 ? -ENOMEM : 0;
 	set->ticket_key.data = gnutls_malloc(previous->ticket_key.size);
 	if (!set->ticket_key.data)
@@ -261,8 +260,7 @@ set_fill(struct tls_set *set, const struct config_tls *config, const struct tls_
 }
 
 int
-tls_set_load(const struct config_tls *config, const struct tls_set *previous, struct tls_set **ret,
-	     struct error *error)
+tls_set_load(const struct config_tls *config, const struct tls_set *previous, struct tls_set **ret, struct error *error)
 {
 	CLEANUP(files_clear) struct files files = {0};
 	CLEANUP(tls_set_unref) struct tls_set *set = calloc(1, sizeof(*set));

@@ -37,9 +37,10 @@ tests_unit_test_router_LDADD = $(CMOCKA_LIBS)
 # edge
 tests_unit_test_deadline_SOURCES = tests/unit/test-deadline.c daemon/deadline.c
 tests_unit_test_deadline_LDADD = $(CMOCKA_LIBS) -lpthread
-tests_unit_test_gate_SOURCES = tests/unit/test-gate.c daemon/gate.c
+tests_unit_test_gate_SOURCES = tests/unit/test-gate.c $(mtlsd_gate)
 tests_unit_test_gate_LDADD = $(CMOCKA_LIBS)
-tests_unit_test_listener_SOURCES = tests/unit/test-listener.c daemon/listener.c daemon/error.c
+tests_unit_test_listener_SOURCES = tests/unit/test-listener.c daemon/listener.c daemon/peer-limit.c \
+	daemon/error.c
 tests_unit_test_listener_LDADD = $(CMOCKA_LIBS) $(SYSTEMD_LIBS)
 
 # control
