@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* test-config-memory.c - every single allocation of a configuration load fails once: nothing is lost, nothing half done. */
+/* test-config-memory.c - each allocation of a configuration load fails once: nothing is lost, nothing half done. */
 #include "cleanup.h"
 #include "config.h"
 #include "router.h"
@@ -91,7 +91,8 @@ static const char sound[] = "daemon: {run_directory: run}\n"
 			    "- {name: two, path: /two, allow: [{any: yes}], handler: q}\n";
 static const char mistaken[] = "daemon: {threads: x, log_level: inof}\n"
 			       "plugin: 1\n"
-			       "routes: [{name: a, path: b, allow: [{any: true, dns: '***'}], handler: c, methods: [GTE]}]\n"
+			       "routes: [{name: a, path: b, allow: [{any: true, dns: '***'}], handler: c,\n"
+			       "  methods: [GTE]}]\n"
 			       "limits: [1]\n";
 static const char malformed[] = "daemon:\n  threads: [1\n";
 
