@@ -47,8 +47,9 @@ stats_new(size_t counters, struct stats **ret)
 void
 stats_add(struct stats *stats, size_t counter, uint64_t add)
 {
-	/* Threads beyond the number of stripes share one, so this must be atomic; alone on its line it is cheap. */
-	atomic_fetch_add_explicit(&stats->values[stats_stripe() * stats->stride + counter], add, memory_order_relaxed);
+	/* Threads beyond the number of stripes share one, so this must be atomic; alone on its line it is cheap. Release, with
+	 * the acquire of the sum: who counts its holders down to 0 may free what they have read. */
+	atomic_fetch_add_explicit(&stats->values[stats_stripe() * stats->stride + counter], add, memory_order_release);
 }
 
 uint64_t
@@ -56,7 +57,7 @@ stats_sum(const struct stats *stats, size_t counter)
 {
 	uint64_t sum = 0;
 	for (size_t stripe = 0; stripe < STATS_STRIPES; stripe++)
-		sum += atomic_load_explicit(&stats->values[stripe * stats->stride + counter], memory_order_relaxed);
+		sum += atomic_load_explicit(&stats->values[stripe * stats->stride + counter], memory_order_acquire);
 	return sum;
 }
 
