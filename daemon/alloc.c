@@ -108,6 +108,16 @@ alloc_word(struct heap *heap, struct bin_set *set, void *block, const struct all
 	return word | (old != 0 ? side_epoch(old) : __atomic_load_n(heap->clock, __ATOMIC_RELAXED));
 }
 
+/* SIDE_SAMPLED if this block's stack is to be on record, and now is. */
+static uint64_t
+alloc_sample(struct heap *heap, struct bin_set *set, const void *block, uint64_t bytes, const struct alloc_wish *wish)
+{
+	if (set == NULL || (set->until_sample -= (int64_t) bytes) >= 0 || wish->flags & ALLOC_ARENA)
+		return 0;
+	bin_next_sample(set);
+	return sample_record(&heap->samples, block, bytes, wish->site) ? SIDE_SAMPLED : 0;
+}
+
 /* Counts what passes by the bins: into the thread's own counts, or the heap's when it has none. */
 static void
 alloc_count(struct heap *heap, struct bin_set *set, uint64_t objects, uint64_t bytes, uint64_t arena_bytes)
@@ -142,8 +152,7 @@ alloc_small(struct heap *heap, unsigned class, const struct alloc_wish *wish)
 			return heap_refuse(heap, wish->site);
 		if (central_take(heap, class, &entry, 1) == 0) {
 			heap_uncharge(heap, size);
-			errno = ENOMEM;
-			return NULL;
+			return heap_refuse(heap, wish->site);
 		}
 		alloc_count(heap, NULL, 1, size, 0);
 	}
@@ -151,7 +160,8 @@ alloc_small(struct heap *heap, unsigned class, const struct alloc_wish *wish)
 		alloc_count(heap, set, 0, 0, size);
 	if (wish->flags & ALLOC_ZERO)
 		memset(entry.block, 0, size);
-	side_store(entry.side, alloc_word(heap, set, entry.block, wish));
+	uint64_t sampled = alloc_sample(heap, set, entry.block, size, wish);
+	side_store(entry.side, alloc_word(heap, set, entry.block, wish) | sampled);
 	return entry.block;
 }
 
@@ -171,8 +181,7 @@ alloc_large(struct heap *heap, size_t size, size_t align, const struct alloc_wis
 	uint32_t taken = run_take(&heap->runs, (uint32_t) granules, (uint32_t) align_granules, bytes / RUN_PAGE);
 	if (taken == 0) {
 		heap_uncharge(heap, bytes);
-		errno = ENOMEM;
-		return NULL;
+		return heap_refuse(heap, wish->site);
 	}
 	struct span *span = &heap->spans[taken - 1];
 	void *block = (void *) (heap->base + ((uintptr_t) (taken - 1) << RUN_SHIFT));
@@ -184,7 +193,8 @@ alloc_large(struct heap *heap, size_t size, size_t align, const struct alloc_wis
 	__atomic_fetch_add(&heap->large_objects, 1, __ATOMIC_RELAXED);
 	struct bin_set *set = bin_set_of(heap);
 	alloc_count(heap, set, 1, bytes, wish->flags & ALLOC_ARENA ? bytes : 0);
-	side_store(&span->word, alloc_word(heap, set, block, wish));
+	uint64_t sampled = alloc_sample(heap, set, block, bytes, wish);
+	side_store(&span->word, alloc_word(heap, set, block, wish) | sampled);
 	return block;
 }
 
@@ -222,6 +232,8 @@ alloc_free_small(const struct alloc_place *place, void *p)
 	struct bin_set *set = bin_set_of(place->heap);
 	struct bin_entry entry = {p, place->side};
 
+	if (side_load(place->side) & SIDE_SAMPLED)
+		sample_forget(&place->heap->samples, p);
 	if (side_load(place->side) & SIDE_ARENA)
 		alloc_count(place->heap, set, 0, 0, 0 - (uint64_t) class_rows[place->class].size);
 	side_store(place->side, 0);
@@ -238,11 +250,13 @@ alloc_free_small(const struct alloc_place *place, void *p)
 }
 
 static void
-alloc_free_large(const struct alloc_place *place)
+alloc_free_large(const struct alloc_place *place, const void *p)
 {
 	struct span *span = place->span;
 	uint64_t bytes = span->bytes;
 
+	if (side_load(&span->word) & SIDE_SAMPLED)
+		sample_forget(&place->heap->samples, p);
 	if (side_load(&span->word) & SIDE_ARENA)
 		alloc_count(place->heap, bin_set_of(place->heap), 0, 0, 0 - bytes);
 	side_store(&span->word, 0);
@@ -262,7 +276,7 @@ alloc_free(void *p, uintptr_t site)
 	if (wrong != 0)
 		heap_fault(place.slot, (enum heap_fault_kind)(wrong - 1), p, site);
 	else if (place.class == CLASS_LARGE)
-		alloc_free_large(&place);
+		alloc_free_large(&place, p);
 	else
 		alloc_free_small(&place, p);
 	errno = saved;
@@ -316,7 +330,7 @@ alloc_resize_small(void *p, size_t size, uintptr_t site)
 	if (size <= span->size && size >= span->size / 2)
 		return p;
 	struct bin *bin = &mine->set->bins[class_of(size)];
-	void *moved = bin_pop_from(mine->set, bin, site);
+	void *moved = bin_pop_from(mine->set, bin, size, site);
 	if (moved == NULL)
 		return NULL;
 	/* The entry just popped still lies behind the top. As alloc_word would: the birth goes along. */
@@ -360,7 +374,7 @@ alloc_resize(void *p, size_t size, uintptr_t site)
 		return size <= old ? p : NULL; /* a block that cannot shrink stays as it is */
 	memcpy(moved, p, size < old ? size : old);
 	if (place.class == CLASS_LARGE)
-		alloc_free_large(&place);
+		alloc_free_large(&place, p);
 	else
 		alloc_free_small(&place, p);
 	return moved;

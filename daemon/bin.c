@@ -6,7 +6,6 @@
 #include "heap-internal.h"
 #include "layer.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -90,6 +89,13 @@ bin_slots(void)
 	return slots;
 }
 
+void
+bin_next_sample(struct bin_set *set)
+{
+	set->sample_interval = __atomic_load_n(&set->heap->samples.interval, __ATOMIC_RELAXED);
+	set->until_sample = sample_next(&set->heap->samples, set);
+}
+
 static struct bin_set *
 bin_set_new(struct heap *heap)
 {
@@ -102,6 +108,7 @@ bin_set_new(struct heap *heap)
 		return NULL;
 	set->heap = heap;
 	set->clock = heap->clock;
+	bin_next_sample(set);
 	struct bin_entry *next = (struct bin_entry *) (set + 1);
 	for (unsigned class = 1; class <= CLASS_COUNT; class ++) {
 		struct bin *bin = &set->bins[class];
@@ -179,9 +186,11 @@ bin_refill(struct bin_set *set, unsigned class, uintptr_t site)
 	if (got < want)
 		heap_uncharge(set->heap, (uint64_t) (want - got) * size);
 	if (got == 0) {
-		errno = ENOMEM;
+		(void) heap_refuse(set->heap, site);
 		return false;
 	}
+	if (set->sample_interval != __atomic_load_n(&set->heap->samples.interval, __ATOMIC_RELAXED))
+		bin_next_sample(set);
 	bin_move_top(bin, bin->floor + got);
 	bin_raise(bin, class);
 	return true;

@@ -47,8 +47,10 @@ struct bin_counts {
 struct bin_set {
 	struct heap *heap;
 	uint32_t *clock;
-	struct bin_set *next; /* in heap->sets, for ever */
-	bool idle;            /* its thread ended (heap's sets_lock) */
+	struct bin_set *next;     /* in heap->sets, for ever */
+	bool idle;                /* its thread ended (heap's sets_lock) */
+	int64_t until_sample;     /* bytes */
+	uint64_t sample_interval; /* the heap's, when until_sample was set */
 	struct bin_counts counts;
 	struct bin_site sites[BIN_SITES];
 	struct bin bins[CLASS_COUNT + 1];
@@ -93,6 +95,8 @@ extern _Thread_local struct bin_thread bin_self __attribute__((tls_model("local-
 struct bin_set *bin_set_of(struct heap *heap);
 /* One more block at least into an empty bin. False with errno when heap or machine have none. */
 bool bin_refill(struct bin_set *set, unsigned class, uintptr_t site);
+/* Starts the way to the next sample. */
+void bin_next_sample(struct bin_set *set);
 /* Makes room in a full bin. */
 void bin_flush(struct bin_set *set, unsigned class);
 /* Gives every block of the calling thread's bins of the heap back to the stock. */
@@ -160,13 +164,15 @@ extern uint16_t bin_places[CLASS_TABLE_BYTES / 16 + 1];
 
 /* A block out of a bin; NULL if there is more to do than that. */
 static inline void *
-bin_pop_from(struct bin_set *set, struct bin *bin, uintptr_t site)
+bin_pop_from(struct bin_set *set, struct bin *bin, size_t size, uintptr_t site)
 {
 	struct bin_thread *self = &bin_self;
 	const struct bin_site *known = bin_site_place(set, site);
 	struct bin_entry *top = bin->top;
 
 	if (__builtin_expect(top == bin->floor, 0) || __builtin_expect(known->address != site, 0))
+		return NULL;
+	if (__builtin_expect((set->until_sample -= (int64_t) size) < 0, 0))
 		return NULL;
 	void *block = top[-1].block;
 	uint64_t word = known->bits;
@@ -188,9 +194,9 @@ static inline void *
 bin_pop(struct bin_set *set, size_t size, uintptr_t site)
 {
 	if (__builtin_expect(size <= CLASS_TABLE_BYTES, 1))
-		return bin_pop_from(set, bin_at(set, bin_places[(size + 15) / 16]), site);
+		return bin_pop_from(set, bin_at(set, bin_places[(size + 15) / 16]), size, site);
 	if (size <= CLASS_MAX_BYTES)
-		return bin_pop_from(set, &set->bins[class_compute(size)], site);
+		return bin_pop_from(set, &set->bins[class_compute(size)], size, site);
 	return NULL;
 }
 

@@ -10,6 +10,7 @@
 #include "heap.h"
 #include "meta.h"
 #include "run.h"
+#include "sample.h"
 #include "site.h"
 
 enum {
@@ -38,6 +39,7 @@ struct heap {
 	struct bin_set *sets;      /* of all threads, in use or idle */
 	struct bin_counts retired; /* of threads that have ended, and of those that have no bins any more */
 
+	struct sample_table samples;
 	struct site_table sites;
 	struct meta meta;
 	struct run_pool runs;

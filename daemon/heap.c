@@ -15,6 +15,7 @@ enum {
 	HEAP_RESERVE_MOST = 256 << 10, /* bytes beyond the hard limit for the error path of who was refused */
 	HEAP_RESERVE_SHARE = 64,
 	HEAP_PEAK_STEP = 64 << 10,
+	HEAP_SAMPLE_INTERVAL = 512 << 10,
 };
 
 static struct {
@@ -205,6 +206,18 @@ heap_decay(uint32_t now, uint32_t age)
 }
 
 void
+heap_set_sampling(struct heap *heap, uint64_t interval)
+{
+	__atomic_store_n(&heap->samples.interval, interval, __ATOMIC_RELAXED);
+}
+
+int
+heap_stacks_take(const struct heap *heap, struct heap_stack_usage **ret, size_t *ret_count)
+{
+	return sample_collect((struct sample_table *) &heap->samples, ret, ret_count); /* for its lock only */
+}
+
+void
 heap_on_fault(void (*handler)(const struct heap_fault *, void *ctx), void *ctx)
 {
 	heap_fault_hook.ctx = ctx;
@@ -263,6 +276,7 @@ heap_new(const char *name, const struct heap_limits *limits, bool refuses, struc
 	heap->own_clock = 1; /* so that nothing is as old as "never" */
 	heap->clock = &heap->own_clock;
 	heap_set_limits(heap, limits);
+	sample_init(&heap->samples, HEAP_SAMPLE_INTERVAL);
 	r = heap_setup_meta(heap, meta);
 	if (r < 0) {
 		quarantine_give(slot, 0, 0);
@@ -291,6 +305,7 @@ heap_free(struct heap **heap)
 	pthread_mutex_unlock(&heap_decay_lock);
 	quarantine_give(dead->slot, (size_t) dead->runs.committed << RUN_SHIFT,
 			dead->meta.committed - (uintptr_t) dead->sites.address);
+	sample_clear(&dead->samples);
 	free(dead);
 }
 
@@ -303,11 +318,13 @@ heap_lock_all(struct heap *heap)
 		pthread_mutex_lock(&heap->central[class].lock);
 	pthread_mutex_lock(&heap->runs.lock);
 	pthread_mutex_lock(&heap->meta.lock);
+	pthread_mutex_lock(&heap->samples.lock);
 }
 
 static void
 heap_unlock_all(struct heap *heap)
 {
+	pthread_mutex_unlock(&heap->samples.lock);
 	pthread_mutex_unlock(&heap->meta.lock);
 	pthread_mutex_unlock(&heap->runs.lock);
 	for (unsigned class = CLASS_COUNT; class >= 1; class --)

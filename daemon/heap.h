@@ -47,7 +47,7 @@ void heap_usage(const struct heap *heap, struct heap_usage *ret);
 /* Gives the free pages back to the kernel at once; returns how many bytes went. */
 uint64_t heap_trim(struct heap *heap);
 /* Gives back, in all heaps, what has been free for `age` seconds; now: any clock in seconds that moves on. Called about
- * once a second by the main loop. Returns bytes. No heap may be destroyed meanwhile. */
+ * once a second by the main loop. Returns bytes. */
 uint64_t heap_decay(uint32_t now, uint32_t age);
 /* The heap whose slot holds p, NULL for memory that is not ours. */
 struct heap *heap_of(const void *p);
@@ -90,3 +90,18 @@ struct heap_profile {
  * heap_profile_free (daemon memory). min_age: only blocks at least that many epochs old. */
 int heap_profile_take(const struct heap *heap, uint32_t min_age, struct heap_profile **ret);
 void heap_profile_free(struct heap_profile **profile);
+
+/* One call stack of live blocks, from samples: exact in its frames, an estimate in its numbers. */
+enum {
+	HEAP_STACK_FRAMES = 32,
+};
+struct heap_stack_usage {
+	uint64_t bytes, objects;
+	unsigned depth;
+	uintptr_t frames[HEAP_STACK_FRAMES]; /* return addresses, the allocating call's (a site) first */
+};
+/* A sample about every `interval` bytes allocated (512 KiB if never set); 0: none. Threads follow at their next refill.
+ */
+void heap_set_sampling(struct heap *heap, uint64_t interval);
+/* Copies the stacks that have live samples, most bytes first; *ret is the caller's to free, also when empty. */
+int heap_stacks_take(const struct heap *heap, struct heap_stack_usage **ret, size_t *ret_count);

@@ -71,6 +71,7 @@ quarantine_reserve(unsigned slots, uint64_t slot_bytes)
 	if (range == MAP_FAILED)
 		return -errno;
 	class_setup();
+	sample_setup();
 	int r = bin_setup();
 	if (r == 0)
 		r = -pthread_atfork(heap_fork_prepare, heap_fork_done, heap_fork_done);

@@ -13,8 +13,9 @@
 #include <stdint.h>
 
 static const uint64_t SIDE_LIVE = 1ULL << 63;
-static const uint64_t SIDE_ARENA = 1ULL << 62;  /* a chunk of a request arena */
-static const uint64_t SIDE_BOOKED = 1ULL << 61; /* counted by a booking that is still open */
+static const uint64_t SIDE_ARENA = 1ULL << 62;   /* a chunk of a request arena */
+static const uint64_t SIDE_SAMPLED = 1ULL << 61; /* its stack is on record */
+static const uint64_t SIDE_BOOKED = 1ULL << 60;  /* counted by a booking that is still open */
 
 enum {
 	SIDE_SITE_SHIFT = 32,
@@ -40,11 +41,11 @@ side_epoch(uint64_t word)
 	return (uint32_t) word;
 }
 
-/* Live, and not an arena's. */
+/* Live, and neither an arena's nor sampled. */
 static inline bool
 side_is_plain(uint64_t word)
 {
-	return word >> 62 == SIDE_LIVE >> 62;
+	return word >> 61 == SIDE_LIVE >> 61;
 }
 
 static inline uint64_t

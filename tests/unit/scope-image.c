@@ -41,6 +41,34 @@ image_malloc(size_t size)
 	return p;
 }
 
+/* A wrapper, as many programs have one: the site of all its blocks is here, the reason for them is with its callers. */
+static __attribute__((noinline)) void *
+wrap(size_t size)
+{
+	void *p = malloc(size);
+
+	__asm__ volatile("" ::: "memory");
+	return p;
+}
+
+void *
+image_first_caller(size_t size)
+{
+	void *p = wrap(size);
+
+	__asm__ volatile("" ::: "memory");
+	return p;
+}
+
+void *
+image_second_caller(size_t size)
+{
+	void *p = wrap(size);
+
+	__asm__ volatile("" ::: "memory");
+	return p;
+}
+
 void *
 image_calloc(size_t count, size_t size)
 {

@@ -576,6 +576,61 @@ test_symbols(void **state)
 	free(block);
 }
 
+/* Samples tell the callers of a wrapper apart, in about the right proportion, and go with their blocks. */
+static void
+test_stacks(void **state)
+{
+	enum { FIRST = 6000, SECOND = 2000, SIZE = 200 };
+	struct fixture *fixture = *state;
+	void *(*first)(size_t) = symbol_of(&fixture->c, "image_first_caller");
+	void *(*second)(size_t) = symbol_of(&fixture->c, "image_second_caller");
+	void *(*resize)(void *, size_t) = symbol_of(&fixture->c, "image_realloc");
+	struct heap *own = scope_space_own(fixture->space);
+	struct symbol_resolver *resolver CLEANUP(symbol_resolver_free) = NULL;
+	struct heap_stack_usage *stacks = NULL;
+	static void *blocks[FIRST + SECOND];
+	uint64_t bytes[2] = {0, 0};
+	struct scope_frame frame;
+	size_t count = 0;
+
+	heap_set_sampling(own, 1024);
+	scope_enter(&frame, fixture->space, NULL);
+	for (unsigned i = 0; i < FIRST + SECOND; i++)
+		blocks[i] = i % 4 == 3 ? second(SIZE) : first(SIZE);
+	scope_leave(&frame);
+	assert_int_equal(heap_stacks_take(own, &stacks, &count), 0);
+	assert_true(count >= 2);
+	assert_int_equal(symbol_resolver_new(fixture->c.fd, fixture->c.start, fixture->c.end, "image#1", &resolver), 0);
+	for (size_t i = 0; i < count; i++) {
+		struct symbol symbol;
+		if (i > 0)
+			assert_true(stacks[i].bytes <= stacks[i - 1].bytes);
+		assert_true(stacks[i].depth >= 2);
+		symbol_resolve(resolver, stacks[i].frames[0], &symbol);
+		assert_string_equal(symbol.function, "wrap");
+		symbol_resolve(resolver, stacks[i].frames[1], &symbol);
+		if (strcmp(symbol.function, "image_first_caller") == 0)
+			bytes[0] += stacks[i].bytes;
+		else {
+			assert_string_equal(symbol.function, "image_second_caller");
+			bytes[1] += stacks[i].bytes;
+		}
+	}
+	free(stacks);
+	/* About 1,600 samples: a third of them from the second caller would be seven standard deviations off. */
+	uint64_t live = (FIRST + SECOND) * (uint64_t) malloc_usable_size(blocks[0]);
+	assert_true(bytes[0] + bytes[1] > live / 4 * 3 && bytes[0] + bytes[1] < live / 4 * 5);
+	assert_true(bytes[0] > 2 * bytes[1] && bytes[0] < 5 * bytes[1]);
+	/* Half are freed, half moved and then freed: nothing is left on record. */
+	scope_enter(&frame, fixture->space, NULL);
+	for (unsigned i = 0; i < FIRST + SECOND; i++)
+		free(i % 2 ? blocks[i] : resize(blocks[i], 1000));
+	scope_leave(&frame);
+	assert_int_equal(heap_stacks_take(own, &stacks, &count), 0);
+	assert_int_equal(count, 0);
+	free(stacks);
+}
+
 /* The C library lives on after the plugin that first used it. */
 static void
 test_foreign_survives(void **state UNUSED)
@@ -737,6 +792,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cxx, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_symbols, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stacks, setup, teardown),
 		cmocka_unit_test(test_foreign_survives),
 		cmocka_unit_test_setup_teardown(test_last_words, setup, teardown),
 	};

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "sample.h"
+
+#include "bin.h"
+
+#include <errno.h>
+#include <execinfo.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+	SAMPLE_STACKS = 4096, /* powers of two */
+	SAMPLE_BLOCKS = 16384,
+	SAMPLE_SKIP = 8, /* frames of ours that may lie below the caller's */
+};
+
+struct sample_stack {
+	uint64_t hash;
+	struct heap_stack_usage usage;
+};
+
+struct sample_block {
+	const void *block; /* NULL: free */
+	struct sample_stack *stack;
+	uint64_t bytes, objects; /* what it stands for */
+};
+
+void
+sample_setup(void)
+{
+	void *frame[1];
+
+	(void) backtrace(frame, 1);
+}
+
+void
+sample_init(struct sample_table *table, uint64_t interval)
+{
+	*table = (struct sample_table){.interval = interval};
+	pthread_mutex_init(&table->lock, NULL);
+}
+
+void
+sample_clear(struct sample_table *table)
+{
+	for (unsigned i = 0; table->stacks != NULL && i < SAMPLE_STACKS; i++)
+		free(table->stacks[i]);
+	free(table->stacks);
+	free(table->blocks);
+	pthread_mutex_destroy(&table->lock);
+}
+
+static uint64_t
+sample_mix(uint64_t value)
+{
+	value = (value ^ value >> 31) * 0x9e3779b97f4a7c15ULL;
+	return value ^ value >> 29;
+}
+
+int64_t
+sample_next(const struct sample_table *table, const void *salt)
+{
+	static _Thread_local uint64_t random;
+	uint64_t interval = __atomic_load_n(&table->interval, __ATOMIC_RELAXED);
+
+	if (interval == 0)
+		return INT64_MAX;
+	/* Half to one and a half of it, so that no pattern of allocations keeps step with the samples. */
+	random = sample_mix(random + (uintptr_t) salt + 1);
+	return (int64_t) (interval / 2 + random % interval);
+}
+
+/* The tables are made when the first sample is taken. */
+static bool
+sample_ready(struct sample_table *table)
+{
+	if (table->stacks == NULL)
+		table->stacks = calloc(SAMPLE_STACKS, sizeof(struct sample_stack *));
+	if (table->blocks == NULL)
+		table->blocks = calloc(SAMPLE_BLOCKS, sizeof(*table->blocks));
+	return table->stacks != NULL && table->blocks != NULL;
+}
+
+static struct sample_stack *
+sample_stack_of(struct sample_table *table, const uintptr_t *frames, unsigned depth)
+{
+	uint64_t hash = depth;
+
+	for (unsigned i = 0; i < depth; i++)
+		hash = sample_mix(hash ^ frames[i]);
+	for (unsigned at = hash % SAMPLE_STACKS;; at = (at + 1) % SAMPLE_STACKS) {
+		struct sample_stack *stack = table->stacks[at];
+		if (stack != NULL && stack->hash == hash && stack->usage.depth == depth &&
+		    memcmp(stack->usage.frames, frames, depth * sizeof(*frames)) == 0)
+			return stack;
+		if (stack != NULL)
+			continue;
+		if (table->stacks_used == SAMPLE_STACKS / 4 * 3 || (stack = calloc(1, sizeof(*stack))) == NULL)
+			return NULL;
+		stack->hash = hash;
+		stack->usage.depth = depth;
+		memcpy(stack->usage.frames, frames, depth * sizeof(*frames));
+		table->stacks[at] = stack;
+		table->stacks_used++;
+		return stack;
+	}
+}
+
+static unsigned
+sample_place(const void *block)
+{
+	return sample_mix((uintptr_t) block >> 4) % SAMPLE_BLOCKS;
+}
+
+static bool
+sample_insert(struct sample_table *table, const void *block, uint64_t bytes, const uintptr_t *frames, unsigned depth)
+{
+	uint64_t interval = __atomic_load_n(&table->interval, __ATOMIC_RELAXED);
+	unsigned at = sample_place(block);
+
+	if (!sample_ready(table) || table->blocks_used == SAMPLE_BLOCKS / 4 * 3)
+		return false;
+	struct sample_stack *stack = sample_stack_of(table, frames, depth);
+	if (stack == NULL)
+		return false;
+	while (table->blocks[at].block != NULL)
+		at = (at + 1) % SAMPLE_BLOCKS;
+	uint64_t objects = bytes < interval ? interval / bytes : 1;
+	table->blocks[at] = (struct sample_block){block, stack, objects * bytes, objects};
+	table->blocks_used++;
+	stack->usage.bytes += objects * bytes;
+	stack->usage.objects += objects;
+	return true;
+}
+
+bool
+sample_record(struct sample_table *table, const void *block, uint64_t bytes, uintptr_t site)
+{
+	void *frames[HEAP_STACK_FRAMES + SAMPLE_SKIP];
+	struct scope_space *space = bin_pause();
+	unsigned depth = (unsigned) backtrace(frames, HEAP_STACK_FRAMES + SAMPLE_SKIP), first = 0;
+
+	while (first < depth && (uintptr_t) frames[first] != site)
+		first++;
+	if (first == depth) { /* the unwinder did not come by the caller: at least that one is known */
+		frames[0] = (void *) site;
+		first = 0;
+		depth = 1;
+	}
+	if (depth - first > HEAP_STACK_FRAMES)
+		depth = first + HEAP_STACK_FRAMES;
+	pthread_mutex_lock(&table->lock);
+	bool done = sample_insert(table, block, bytes, (const uintptr_t *) frames + first, depth - first);
+	pthread_mutex_unlock(&table->lock);
+	bin_resume(space);
+	return done;
+}
+
+/* Takes an entry out of the open hash and closes the gap, so that no search ends too early. */
+static void
+sample_remove(struct sample_table *table, unsigned gap)
+{
+	for (unsigned at = (gap + 1) % SAMPLE_BLOCKS; table->blocks[at].block != NULL; at = (at + 1) % SAMPLE_BLOCKS) {
+		unsigned home = sample_place(table->blocks[at].block);
+		if ((at - home) % SAMPLE_BLOCKS < (at - gap) % SAMPLE_BLOCKS)
+			continue; /* its home lies behind the gap */
+		table->blocks[gap] = table->blocks[at];
+		gap = at;
+	}
+	table->blocks[gap].block = NULL;
+	table->blocks_used--;
+}
+
+void
+sample_forget(struct sample_table *table, const void *block)
+{
+	pthread_mutex_lock(&table->lock);
+	for (unsigned at = sample_place(block); table->blocks != NULL && table->blocks[at].block != NULL;
+	     at = (at + 1) % SAMPLE_BLOCKS) {
+		struct sample_block *found = &table->blocks[at];
+		if (found->block != block)
+			continue;
+		found->stack->usage.bytes -= found->bytes;
+		found->stack->usage.objects -= found->objects;
+		sample_remove(table, at);
+		break;
+	}
+	pthread_mutex_unlock(&table->lock);
+}
+
+static int
+sample_compare(const void *a, const void *b)
+{
+	const struct heap_stack_usage *left = a, *right = b;
+
+	return left->bytes < right->bytes ? 1 : left->bytes > right->bytes ? -1 : 0;
+}
+
+int
+sample_collect(struct sample_table *table, struct heap_stack_usage **ret, size_t *ret_count)
+{
+	size_t count = 0;
+
+	pthread_mutex_lock(&table->lock);
+	struct heap_stack_usage *all = calloc(table->stacks_used + 1, sizeof(*all));
+	for (unsigned i = 0; all != NULL && table->stacks != NULL && i < SAMPLE_STACKS; i++)
+		if (table->stacks[i] != NULL && table->stacks[i]->usage.objects != 0)
+			all[count++] = table->stacks[i]->usage;
+	pthread_mutex_unlock(&table->lock);
+	if (all == NULL)
+		return -ENOMEM;
+	qsort(all, count, sizeof(*all), sample_compare);
+	*ret = all;
+	*ret_count = count;
+	return 0;
+}
