@@ -125,11 +125,15 @@ sample_insert(struct sample_table *table, const void *block, uint64_t bytes, con
 		return false;
 	while (table->blocks[at].block != NULL)
 		at = (at + 1) % SAMPLE_BLOCKS;
-	uint64_t objects = bytes < interval ? interval / bytes : 1;
-	table->blocks[at] = (struct sample_block){block, stack, objects * bytes, objects};
+	struct sample_block sample = {block, stack, bytes, 1};
+	if (bytes < interval) {
+		sample.bytes = interval;
+		sample.objects = (interval + bytes / 2) / bytes;
+	}
+	table->blocks[at] = sample;
 	table->blocks_used++;
-	stack->usage.bytes += objects * bytes;
-	stack->usage.objects += objects;
+	stack->usage.bytes += sample.bytes;
+	stack->usage.objects += sample.objects;
 	return true;
 }
 

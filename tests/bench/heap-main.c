@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* heap-main.c - runs one figure of the heap benchmark and prints it: heap-main WORK.so FIGURE.
  *
- * Built twice: plain, for allocators that are preloaded; and with HEAP_BENCH_OURS and the heap layer's objects, where the
- * work runs inside a space as a plugin's does, exact bytes, sites and epochs always on. */
+ * Built twice: plain, for allocators that are preloaded; and with HEAP_BENCH_OURS and the heap layer's objects, where
+ * the work runs inside a space as a plugin's does, exact bytes, sites and epochs always on. */
 #ifdef HEAP_BENCH_OURS
 #include "scope.h"
 #endif

@@ -129,7 +129,7 @@ work_large(void)
 {
 	enum { ROUNDS = 200000, KEPT = 16 };
 	unsigned random = 1;
-	char *live[KEPT] = { NULL };
+	char *live[KEPT] = {NULL};
 
 	double begun = now();
 	for (int i = 0; i < ROUNDS; i++) {
@@ -169,7 +169,8 @@ log_uniform(unsigned *random)
 	return (size_t) (16 * pow(4096, (next(random) & 0xffff) / 65536.0));
 }
 
-/* Fills `live` bytes with blocks of 16 B .. 64 KiB, log-uniform, and replaces each some times. Returns requested bytes. */
+/* Fills `live` bytes with blocks of 16 B .. 64 KiB, log-uniform, and replaces each some times. Returns requested bytes.
+ */
 double
 work_mixed(double live)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Sequences of allocator calls against a model that knows what must be live, with what contents, and what must fault. */
+/* Sequences of allocator calls against a model that knows what must be live, with what contents, and what must fault.
+ */
 #include "alloc.h"
 #include "cleanup.h"
 #include "scope-internal.h"
@@ -83,7 +84,7 @@ check(const struct block *block)
 static void
 forget(struct block *block)
 {
-	*block = (struct block){ 0 };
+	*block = (struct block){0};
 }
 
 static void
@@ -258,10 +259,10 @@ step(struct model *model, struct input *input)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct input input = { data, size };
+	struct input input = {data, size};
 	static struct heap *foreign;
-	struct heap_limits limits = { .hard = HARD };
-	struct model model = { 0 };
+	struct heap_limits limits = {.hard = HARD};
+	struct model model = {0};
 
 	if (foreign == NULL) {
 		require(heap_reserve(16, 1 << 26) == 0, "no range");

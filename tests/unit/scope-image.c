@@ -10,6 +10,8 @@
 #include <threads.h>
 
 void *image_malloc(size_t size);
+void *image_first_caller(size_t size);
+void *image_second_caller(size_t size);
 void *image_calloc(size_t count, size_t size);
 void *image_realloc(void *p, size_t size);
 void image_free(void *p);
