@@ -122,10 +122,10 @@ end_errands(struct server *server)
 static void
 notify_status(struct server *server, const char *what)
 {
-	struct endpoint_listener listeners[1];
-	size_t count = server->endpoint != NULL ? endpoint_listeners(server->endpoint, listeners, 1) : 0;
+	/* Not the endpoint: it is the main thread's, and a reload ends on a thread of its own. */
+	CLEANUP(config_unref) struct config *config = server_config(server);
 	sd_notifyf(0, "%s\nSTATUS=%zu plugins on %zu listeners, configuration %" PRIu64, what,
-		   supervisor_count(server->supervisor), count, server->generation);
+		   supervisor_count(server->supervisor), config->listener_count, config->generation);
 }
 
 static void
@@ -314,10 +314,11 @@ static void
 stop_work(void *arg)
 {
 	struct server *server = arg;
-	uint64_t now;
+	struct timespec now;
 
-	sd_event_now(server->event, CLOCK_MONOTONIC, &now);
-	supervisor_stop(server->supervisor, server->drain_until > now ? server->drain_until - now : 0);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	uint64_t at = (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
+	supervisor_stop(server->supervisor, server->drain_until > at ? server->drain_until - at : 0);
 }
 
 static void
