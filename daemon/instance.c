@@ -8,7 +8,12 @@
 #include <string.h>
 #include <time.h>
 
+/* How long a control callback waits for others to leave, in microseconds. */
+enum { EXCLUSIVE_WAIT = 5000000 };
+
 enum { KNOWN_FLAGS = MTLSD_CONCURRENT | MTLSD_BLOCKING | MTLSD_FILTER | MTLSD_STREAM_BODY | MTLSD_OVERLAP };
+
+static const char busy_inside[] = "plugin %s does not return from a callback; restart it (mtlsctl restart)";
 
 struct counter {
 	char name[48], help[120];
@@ -84,22 +89,58 @@ instance_call_begin(struct instance *instance, struct instance_call *call, struc
 	call_enter(instance, call, booking);
 }
 
-void
+static struct timespec
+in_a_while(uint64_t microseconds)
+{
+	struct timespec at;
+	clock_gettime(CLOCK_MONOTONIC, &at);
+	at.tv_sec += (time_t) (microseconds / 1000000);
+	at.tv_nsec += (long) (microseconds % 1000000) * 1000;
+	if (at.tv_nsec >= 1000000000) {
+		at.tv_sec++;
+		at.tv_nsec -= 1000000000;
+	}
+	return at;
+}
+
+static void
+unlock_shares(struct instance *instance, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		pthread_rwlock_unlock(&instance->shares[i].lock);
+}
+
+/* Keeps every other callback out. */
+static int
+lock_out(struct instance *instance)
+{
+	struct timespec until = in_a_while(EXCLUSIVE_WAIT);
+	int r = pthread_mutex_clocklock(&instance->control, CLOCK_MONOTONIC, &until);
+	if (r != 0 || (instance->descriptor->flags & MTLSD_OVERLAP) != 0)
+		return -r;
+	if (!is_concurrent(instance)) {
+		r = pthread_mutex_clocklock(&instance->alone, CLOCK_MONOTONIC, &until);
+	} else {
+		for (size_t i = 0; r == 0 && i < STATS_STRIPES; i++) {
+			r = pthread_rwlock_clockwrlock(&instance->shares[i].lock, CLOCK_MONOTONIC, &until);
+			if (r != 0)
+				unlock_shares(instance, i);
+		}
+	}
+	if (r != 0)
+		pthread_mutex_unlock(&instance->control);
+	return -r;
+}
+
+int
 instance_call_exclusive(struct instance *instance, struct instance_call *call)
 {
 	call->exclusive = true;
 	call->nested = is_inside(instance);
-	if (!call->nested) {
-		pthread_mutex_lock(&instance->control);
-		if ((instance->descriptor->flags & MTLSD_OVERLAP) != 0)
-			;
-		else if (is_concurrent(instance))
-			for (size_t i = 0; i < STATS_STRIPES; i++)
-				pthread_rwlock_wrlock(&instance->shares[i].lock);
-		else
-			pthread_mutex_lock(&instance->alone);
-	}
-	call_enter(instance, call, NULL);
+	int r = call->nested ? 0 : lock_out(instance);
+	if (r == 0)
+		call_enter(instance, call, NULL);
+	return r;
 }
 
 void
@@ -121,8 +162,7 @@ instance_call_end(struct instance_call *call)
 	if ((instance->descriptor->flags & MTLSD_OVERLAP) != 0)
 		;
 	else if (is_concurrent(instance))
-		for (size_t i = 0; i < STATS_STRIPES; i++)
-			pthread_rwlock_unlock(&instance->shares[i].lock);
+		unlock_shares(instance, STATS_STRIPES);
 	else
 		pthread_mutex_unlock(&instance->alone);
 	pthread_mutex_unlock(&instance->control);
@@ -254,7 +294,9 @@ read_settings(struct instance *instance, const char *file, const struct yaml_nod
 	if (instance->descriptor->check != NULL) {
 		struct instance_call call;
 		char why[200] = "";
-		instance_call_exclusive(instance, &call);
+		r = instance_call_exclusive(instance, &call);
+		if (r < 0)
+			return error_set(error, r, busy_inside, instance->plugin);
 		r = instance->descriptor->check(host, (const mtlsd_config *) settings, why, sizeof(why));
 		instance_call_end(&call);
 		if (r < 0) {
@@ -327,7 +369,8 @@ instance_init(struct instance *instance, const struct instance_options *options,
 					 options->threads, strerror(-r));
 	}
 	if (descriptor->init != NULL) {
-		instance_call_exclusive(instance, &call);
+		r = instance_call_exclusive(instance, &call); /* nobody else knows the instance yet: never busy */
+		assert(r == 0);
 		r = descriptor->init(host, (mtlsd_instance *) instance, (const mtlsd_config *) instance->settings,
 				     &instance->user, why, sizeof(why));
 		instance_call_end(&call);
@@ -383,14 +426,7 @@ starter_thread(void *arg)
 static int
 starter_wait(struct starter *starter, uint64_t timeout)
 {
-	struct timespec until;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += (time_t) (timeout / 1000000);
-	until.tv_nsec += (long) (timeout % 1000000) * 1000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
+	struct timespec until = in_a_while(timeout);
 	int r = 0;
 	pthread_mutex_lock(&starter->lock);
 	while (!starter->done && r == 0)
@@ -463,8 +499,10 @@ instance_health(struct instance *instance, struct error *error)
 
 	if (instance->descriptor->health == NULL)
 		return 0;
-	instance_call_exclusive(instance, &call);
-	int r = instance->descriptor->health(instance->user, why, sizeof(why));
+	int r = instance_call_exclusive(instance, &call);
+	if (r < 0)
+		return error_set(error, r, busy_inside, instance->plugin);
+	r = instance->descriptor->health(instance->user, why, sizeof(why));
 	instance_call_end(&call);
 	why[sizeof(why) - 1] = '\0';
 	if (r < 0)
@@ -486,7 +524,9 @@ instance_reconfigure(struct instance *instance, const char *file, const struct y
 	int r = read_settings(instance, file, node, host, &settings, error);
 	if (r < 0)
 		return r;
-	instance_call_exclusive(instance, &call);
+	r = instance_call_exclusive(instance, &call);
+	if (r < 0)
+		return error_set(error, r, busy_inside, instance->plugin);
 	r = instance->descriptor->reconfigure(instance->user, (const mtlsd_config *) settings, why, sizeof(why));
 	instance_call_end(&call);
 	why[sizeof(why) - 1] = '\0';
@@ -508,7 +548,9 @@ instance_evict(struct instance *instance, uint64_t target, mtlsd_level level, ui
 
 	if (instance->descriptor->evict == NULL)
 		return -EOPNOTSUPP;
-	instance_call_exclusive(instance, &call);
+	int r = instance_call_exclusive(instance, &call);
+	if (r < 0)
+		return r;
 	uint64_t claimed = instance->descriptor->evict(instance->user, target, level);
 	instance_call_end(&call);
 	*ret_claimed = claimed;
@@ -522,7 +564,9 @@ instance_dump(struct instance *instance, mtlsd_dump *dump)
 
 	if (instance->descriptor->dump == NULL)
 		return -EOPNOTSUPP;
-	instance_call_exclusive(instance, &call);
+	int r = instance_call_exclusive(instance, &call);
+	if (r < 0)
+		return r;
 	instance->descriptor->dump(instance->user, dump);
 	instance_call_end(&call);
 	return 0;
@@ -610,13 +654,14 @@ instance_end(struct instance **instancep, uint64_t grace, struct error *error)
 		return 0;
 	pool_free(&instance->pool);
 	if (instance->initialised && !instance->finished) {
+		struct instance_call call;
+		int r = instance_call_exclusive(instance, &call);
+		if (r < 0)
+			return error_set(error, -EBUSY, busy_inside, instance->plugin);
 		instance->finished = true;
-		if (instance->descriptor->fini != NULL) {
-			struct instance_call call;
-			instance_call_exclusive(instance, &call);
+		if (instance->descriptor->fini != NULL)
 			instance->descriptor->fini(instance->user);
-			instance_call_end(&call);
-		}
+		instance_call_end(&call);
 	}
 	if (!threads_ended(instance, grace))
 		return error_set(error, -EBUSY, "%u of its threads still run after fini",

@@ -66,11 +66,12 @@ struct instance_call {
 };
 /* A request callback: alone in the instance, or beside others with MTLSD_CONCURRENT. booking may be NULL. */
 void instance_call_begin(struct instance *instance, struct instance_call *call, struct scope_booking *booking);
-/* A control callback (evict, dump, health, reconfigure): alone, unless MTLSD_OVERLAP. */
-void instance_call_exclusive(struct instance *instance, struct instance_call *call);
+/* A control callback (evict, dump, health, reconfigure): alone, unless MTLSD_OVERLAP. -ETIMEDOUT, and nothing entered, if
+ * a callback does not return within 5 s: a plugin that hangs must not hang who looks after it. */
+int instance_call_exclusive(struct instance *instance, struct instance_call *call);
 void instance_call_end(struct instance_call *call);
 
-/* The control callbacks, bracketed. -EOPNOTSUPP: the plugin has none. */
+/* The control callbacks, bracketed. -EOPNOTSUPP: the plugin has none. -ETIMEDOUT: see instance_call_exclusive. */
 int instance_health(struct instance *instance, struct error *error);
 int instance_reconfigure(struct instance *instance, const char *file, const struct yaml_node *node,
 			 const mtlsd_host *host, struct error *error);

@@ -14,7 +14,8 @@
 
 struct zombie {
 	struct zombie *next;
-	struct instance *instance;
+	struct instance *instance; /* for whoever holds the unit's change only */
+	uint64_t number;
 	char reason[160];
 };
 

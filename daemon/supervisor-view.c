@@ -87,7 +87,7 @@ view_unit(struct unit *unit, struct supervisor_plugin *ret)
 		view.zombies++;
 		if (view.last_error[0] == '\0')
 			snprintf(view.last_error, sizeof(view.last_error), "instance %" PRIu64 " could not be ended: %s",
-				 instance_number(zombie->instance), zombie->reason);
+				 zombie->number, zombie->reason);
 	}
 	*ret = view;
 }

@@ -208,6 +208,7 @@ add_zombie(struct supervisor *supervisor, struct unit *unit, struct instance *in
 	if (zombie == NULL)
 		return; /* it stays mapped and uncounted: the lesser evil */
 	zombie->instance = instance;
+	zombie->number = instance_number(instance);
 	snprintf(zombie->reason, sizeof(zombie->reason), "%s", reason);
 	pthread_mutex_lock(&supervisor->lock);
 	zombie->next = unit->zombies;
@@ -281,13 +282,18 @@ supervisor_evict(struct supervisor *supervisor, const char *name, uint64_t targe
 		heap_usage(own, &usage);
 		eviction.live_before = usage.live_bytes;
 		eviction.resident_before = usage.resident_bytes;
-		eviction.hook = instance_evict(instance, target, (mtlsd_level) level, &eviction.claimed) == 0;
+		int evicted = instance_evict(instance, target, (mtlsd_level) level, &eviction.claimed);
+		if (evicted == -ETIMEDOUT)
+			r = error_set(error, -EBUSY, "plugin %s does not return from a callback; restart it: mtlsctl restart %s",
+				      name, name);
+		eviction.hook = evicted == 0;
 		heap_trim(own);
 		heap_trim(plugin_foreign(unit->plugin));
 		heap_usage(own, &usage);
 		eviction.live_after = usage.live_bytes;
 		eviction.resident_after = usage.resident_bytes;
-		*ret = eviction;
+		if (r == 0)
+			*ret = eviction;
 	}
 	pthread_mutex_unlock(&unit->change);
 	return r;
@@ -388,6 +394,29 @@ supervisor_disable(struct supervisor *supervisor, const char *name, struct super
 
 /* --- time and end ------------------------------------------------------------------------------------------------ */
 
+/* With the unit's change held. A zombie stays in the list until it is gone; those who read the list do not follow its
+ * instance, which may go at any moment. */
+static void
+bury_unit(struct supervisor *supervisor, struct unit *unit)
+{
+	for (struct zombie **link = &unit->zombies; *link != NULL;) {
+		struct zombie *zombie = *link;
+		struct error why = {0};
+		bool buried = plugin_visits(unit->plugin, zombie->instance) == 0 && bury(&zombie->instance, 0, &why) == 0;
+
+		pthread_mutex_lock(&supervisor->lock);
+		if (buried)
+			*link = zombie->next;
+		else if (why.code != 0)
+			snprintf(zombie->reason, sizeof(zombie->reason), "%s", why.text);
+		pthread_mutex_unlock(&supervisor->lock);
+		if (buried)
+			free(zombie);
+		else
+			link = &zombie->next;
+	}
+}
+
 /* Tries again to end zombies that hold no request any more; runs on the undertaker's thread, as fini may take long. */
 static void
 bury_zombies(struct pool_job *job)
@@ -402,23 +431,7 @@ bury_zombies(struct pool_job *job)
 			break;
 		if (pthread_mutex_trylock(&unit->change) != 0)
 			continue;
-		struct zombie **link = &unit->zombies;
-		while (*link != NULL) {
-			struct zombie *zombie = *link;
-			struct error why = {0};
-			if (plugin_visits(unit->plugin, zombie->instance) > 0 || bury(&zombie->instance, 0, &why) < 0) {
-				pthread_mutex_lock(&supervisor->lock);
-				if (why.code != 0)
-					snprintf(zombie->reason, sizeof(zombie->reason), "%s", why.text);
-				pthread_mutex_unlock(&supervisor->lock);
-				link = &zombie->next;
-				continue;
-			}
-			pthread_mutex_lock(&supervisor->lock);
-			*link = zombie->next;
-			pthread_mutex_unlock(&supervisor->lock);
-			free(zombie);
-		}
+		bury_unit(supervisor, unit);
 		pthread_mutex_unlock(&unit->change);
 	}
 	atomic_store(&supervisor->burying, false);
