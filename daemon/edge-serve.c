@@ -11,9 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Every idle connection holds its pool, and all of it is cleared for every request. */
 enum {
 	POOL_LEAST = 8 * 1024,
-	POOL_FIELD = 96,        /* libmicrohttpd's record of one header, with room for later versions */
+	POOL_FIELD = 72,        /* libmicrohttpd's record of one header, with room for later versions */
 	POOL_ANSWER = 4 * 1024, /* the head of the answer lies beside that of the request */
 };
 
@@ -111,8 +112,7 @@ edge_serve_start(struct endpoint *endpoint, int64_t threads, const struct config
 	handshake_init(edge_record_handshake);
 	if (threads <= 0)
 		threads = sysconf(_SC_NPROCESSORS_ONLN);
-	/* The head must fit beside the buffer that libmicrohttpd wants free: half the pool. */
-	size_t pool = limits->header_size * 2 + (size_t) limits->header_count * POOL_FIELD + POOL_ANSWER;
+	size_t pool = limits->header_size + (size_t) limits->header_count * POOL_FIELD + POOL_ANSWER;
 	if (pool < POOL_LEAST)
 		pool = POOL_LEAST;
 	/* Our own limit is the one that counts; libmicrohttpd divides its by threads and drops what exceeds a share. */

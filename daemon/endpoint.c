@@ -51,6 +51,17 @@ load_sets(const struct endpoint *endpoint, const struct config *config, struct t
 	return 0;
 }
 
+/* A plugin may take larger bodies than others: which plugin a request is for is known only behind the gate. */
+static uint64_t
+largest_body(const struct config *config)
+{
+	uint64_t largest = config->limits.body_size;
+	for (size_t i = 0; i < config->plugin_count; i++)
+		if (config->plugins[i].body_size > largest)
+			largest = config->plugins[i].body_size;
+	return largest;
+}
+
 static int
 profile_new(const struct endpoint *endpoint, const struct config *config, const struct config_listener *listener,
 	    struct tls_set *set, struct edge_profile **ret)
@@ -71,7 +82,7 @@ profile_new(const struct endpoint *endpoint, const struct config *config, const 
 	profile->gate = (struct gate_limits){
 		.header_size = header,
 		.header_count = (size_t) limits->header_count,
-		.body_size = limits->body_size,
+		.body_size = largest_body(config),
 	};
 	profile->timeouts[EDGE_HANDSHAKE] = limits->handshake_timeout;
 	profile->timeouts[EDGE_HEADER] = limits->header_timeout;
