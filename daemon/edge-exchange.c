@@ -193,19 +193,33 @@ answer_page(struct edge_connection *connection, struct MHD_Connection *mhd, int 
 	return answer_queue(connection, mhd, status, answer, true);
 }
 
+/* Cuts the connection under an answer that cannot go on. Libmicrohttpd 0.9.75 forgets a connection whose reader reports an
+ * error while its descriptor is in no epoll set (it never had to wait); a write that fails it does notice. So the socket
+ * goes first, and the byte that is returned never leaves. The client misses the close_notify, as it should. */
+static ssize_t
+stream_cut(struct exchange *exchange, char *buffer)
+{
+	struct edge_connection *connection = exchange->connection;
+	pthread_mutex_lock(&connection->lock);
+	edge_kill(connection);
+	pthread_mutex_unlock(&connection->lock);
+	buffer[0] = '\0';
+	return 1;
+}
+
 static ssize_t
 stream_read(void *cls, uint64_t position, char *buffer, size_t size)
 {
 	struct exchange *exchange = cls;
 	if (is_dead(exchange->connection))
-		return MHD_CONTENT_READER_END_WITH_ERROR;
+		return stream_cut(exchange, buffer);
 	ssize_t n = request_stream_read(exchange->request, position, buffer, size);
 	if (n > 0)
 		return n;
 	if (n == -1)
 		return MHD_CONTENT_READER_END_OF_STREAM;
 	/* Nothing yet: suspended, unless the connection died under it. */
-	return n == 0 && !is_dead(exchange->connection) ? 0 : MHD_CONTENT_READER_END_WITH_ERROR;
+	return n == 0 && !is_dead(exchange->connection) ? 0 : stream_cut(exchange, buffer);
 }
 
 static struct MHD_Response *
