@@ -108,13 +108,12 @@ alloc_word(struct heap *heap, struct bin_set *set, void *block, const struct all
 	return word | (old != 0 ? side_epoch(old) : __atomic_load_n(heap->clock, __ATOMIC_RELAXED));
 }
 
-/* SIDE_SAMPLED if this block's stack is to be on record, and now is. */
+/* SIDE_SAMPLED if the block's stack could be put on record. */
 static uint64_t
-alloc_sample(struct heap *heap, struct bin_set *set, const void *block, uint64_t bytes, const struct alloc_wish *wish)
+alloc_sample(struct heap *heap, const void *block, uint64_t bytes, const struct alloc_wish *wish)
 {
-	if (set == NULL || (set->until_sample -= (int64_t) bytes) >= 0 || wish->flags & ALLOC_ARENA)
+	if (wish->flags & ALLOC_ARENA)
 		return 0;
-	bin_next_sample(set);
 	return sample_record(&heap->samples, block, bytes, wish->site) ? SIDE_SAMPLED : 0;
 }
 
@@ -139,6 +138,7 @@ alloc_small(struct heap *heap, unsigned class, const struct alloc_wish *wish)
 	struct bin_set *set = bin_set_of(heap);
 	uint32_t size = class_rows[class].size;
 	struct bin_entry entry;
+	bool is_sampled = false;
 
 	if (set != NULL) {
 		struct bin *bin = &set->bins[class];
@@ -146,7 +146,10 @@ alloc_small(struct heap *heap, unsigned class, const struct alloc_wish *wish)
 			return NULL;
 		entry = bin->top[-1];
 		bin_move_top(bin, bin->top - 1);
-		__atomic_store_n(&bin->served, bin->served + 1, __ATOMIC_RELAXED);
+		is_sampled = (uint16_t) bin->tally == 0;
+		if (is_sampled)
+			bin_next_sample(set, class);
+		__atomic_store_n(&bin->tally, bin->tally - 1, __ATOMIC_RELAXED);
 	} else {
 		if (!heap_charge(heap, size))
 			return heap_refuse(heap, wish->site);
@@ -160,7 +163,7 @@ alloc_small(struct heap *heap, unsigned class, const struct alloc_wish *wish)
 		alloc_count(heap, set, 0, 0, size);
 	if (wish->flags & ALLOC_ZERO)
 		memset(entry.block, 0, size);
-	uint64_t sampled = alloc_sample(heap, set, entry.block, size, wish);
+	uint64_t sampled = is_sampled ? alloc_sample(heap, entry.block, size, wish) : 0;
 	side_store(entry.side, alloc_word(heap, set, entry.block, wish) | sampled);
 	return entry.block;
 }
@@ -193,7 +196,11 @@ alloc_large(struct heap *heap, size_t size, size_t align, const struct alloc_wis
 	__atomic_fetch_add(&heap->large_objects, 1, __ATOMIC_RELAXED);
 	struct bin_set *set = bin_set_of(heap);
 	alloc_count(heap, set, 1, bytes, wish->flags & ALLOC_ARENA ? bytes : 0);
-	uint64_t sampled = alloc_sample(heap, set, block, bytes, wish);
+	uint64_t sampled = 0;
+	if (set != NULL && (set->until_sample -= (int64_t) bytes) < 0) {
+		bin_next_large_sample(set);
+		sampled = alloc_sample(heap, block, bytes, wish);
+	}
 	side_store(&span->word, alloc_word(heap, set, block, wish) | sampled);
 	return block;
 }
@@ -330,7 +337,7 @@ alloc_resize_small(void *p, size_t size, uintptr_t site)
 	if (size <= span->size && size >= span->size / 2)
 		return p;
 	struct bin *bin = &mine->set->bins[class_of(size)];
-	void *moved = bin_pop_from(mine->set, bin, size, site);
+	void *moved = bin_pop_from(mine->set, bin, site);
 	if (moved == NULL)
 		return NULL;
 	/* The entry just popped still lies behind the top. As alloc_word would: the birth goes along. */

@@ -90,10 +90,28 @@ bin_slots(void)
 }
 
 void
-bin_next_sample(struct bin_set *set)
+bin_next_sample(struct bin_set *set, unsigned class)
+{
+	struct bin *bin = &set->bins[class];
+	uint64_t left = sample_next(&set->heap->samples, class_rows[class].size, bin);
+
+	__atomic_store_n(&bin->tally, (bin_served(bin) + left) << 16 | left, __ATOMIC_RELAXED);
+}
+
+void
+bin_next_large_sample(struct bin_set *set)
+{
+	set->until_sample = sample_next_bytes(&set->heap->samples, set);
+}
+
+/* At first, and when the heap's interval has changed. */
+static void
+bin_restart_samples(struct bin_set *set)
 {
 	set->sample_interval = __atomic_load_n(&set->heap->samples.interval, __ATOMIC_RELAXED);
-	set->until_sample = sample_next(&set->heap->samples, set);
+	for (unsigned class = 1; class <= CLASS_COUNT; class ++)
+		bin_next_sample(set, class);
+	bin_next_large_sample(set);
 }
 
 static struct bin_set *
@@ -108,7 +126,6 @@ bin_set_new(struct heap *heap)
 		return NULL;
 	set->heap = heap;
 	set->clock = heap->clock;
-	bin_next_sample(set);
 	struct bin_entry *next = (struct bin_entry *) (set + 1);
 	for (unsigned class = 1; class <= CLASS_COUNT; class ++) {
 		struct bin *bin = &set->bins[class];
@@ -117,6 +134,7 @@ bin_set_new(struct heap *heap)
 			next + (class_rows[class].cache < BIN_FIRST_ROOM ? class_rows[class].cache : BIN_FIRST_ROOM);
 		next += class_rows[class].cache;
 	}
+	bin_restart_samples(set);
 	return set;
 }
 
@@ -190,7 +208,7 @@ bin_refill(struct bin_set *set, unsigned class, uintptr_t site)
 		return false;
 	}
 	if (set->sample_interval != __atomic_load_n(&set->heap->samples.interval, __ATOMIC_RELAXED))
-		bin_next_sample(set);
+		bin_restart_samples(set);
 	bin_move_top(bin, bin->floor + got);
 	bin_raise(bin, class);
 	return true;

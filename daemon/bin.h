@@ -30,7 +30,7 @@ enum {
 struct bin {
 	struct bin_entry *top;             /* one past the youngest block */
 	struct bin_entry *floor, *ceiling; /* empty there, full there; the ceiling rises up to the class's bound */
-	uint64_t served;                   /* blocks handed out, ever */
+	uint64_t tally;                    /* see bin_served: one counter down to the next sample and up for ever */
 };
 
 struct bin_site {
@@ -49,8 +49,8 @@ struct bin_set {
 	uint32_t *clock;
 	struct bin_set *next;     /* in heap->sets, for ever */
 	bool idle;                /* its thread ended (heap's sets_lock) */
-	int64_t until_sample;     /* bytes */
-	uint64_t sample_interval; /* the heap's, when until_sample was set */
+	uint64_t sample_interval; /* the heap's, when the tallies were set */
+	int64_t until_sample;     /* bytes, of large blocks */
 	struct bin_counts counts;
 	struct bin_site sites[BIN_SITES];
 	struct bin bins[CLASS_COUNT + 1];
@@ -95,8 +95,9 @@ extern _Thread_local struct bin_thread bin_self __attribute__((tls_model("local-
 struct bin_set *bin_set_of(struct heap *heap);
 /* One more block at least into an empty bin. False with errno when heap or machine have none. */
 bool bin_refill(struct bin_set *set, unsigned class, uintptr_t site);
-/* Starts the way to the next sample. */
-void bin_next_sample(struct bin_set *set);
+/* Sets out for the next sample: of a class's blocks, of large blocks. */
+void bin_next_sample(struct bin_set *set, unsigned class);
+void bin_next_large_sample(struct bin_set *set);
 /* Makes room in a full bin. */
 void bin_flush(struct bin_set *set, unsigned class);
 /* Gives every block of the calling thread's bins of the heap back to the stock. */
@@ -159,20 +160,30 @@ bin_count(const struct bin *bin)
 	return (uint32_t) (__atomic_load_n(&bin->top, __ATOMIC_RELAXED) - bin->floor);
 }
 
+/* Blocks a bin has handed out, ever. Its tally has in its low 16 bits how many are left until one is sampled, and above
+ * them what the whole will be by then: handing one out takes one off, which counts both at the price of one. */
+static inline uint64_t
+bin_served(const struct bin *bin)
+{
+	uint64_t tally = __atomic_load_n(&bin->tally, __ATOMIC_RELAXED);
+
+	return (tally >> 16) - (uint16_t) tally;
+}
+
 /* The bin of a request's class by its size, 0 .. CLASS_TABLE_BYTES. */
 extern uint16_t bin_places[CLASS_TABLE_BYTES / 16 + 1];
 
 /* A block out of a bin; NULL if there is more to do than that. */
 static inline void *
-bin_pop_from(struct bin_set *set, struct bin *bin, size_t size, uintptr_t site)
+bin_pop_from(struct bin_set *set, struct bin *bin, uintptr_t site)
 {
 	struct bin_thread *self = &bin_self;
 	const struct bin_site *known = bin_site_place(set, site);
 	struct bin_entry *top = bin->top;
+	uint64_t tally = bin->tally;
 
-	if (__builtin_expect(top == bin->floor, 0) || __builtin_expect(known->address != site, 0))
-		return NULL;
-	if (__builtin_expect((set->until_sample -= (int64_t) size) < 0, 0))
+	if (__builtin_expect(top == bin->floor, 0) || __builtin_expect(known->address != site, 0) ||
+	    __builtin_expect((uint16_t) tally == 0, 0))
 		return NULL;
 	void *block = top[-1].block;
 	uint64_t word = known->bits;
@@ -185,7 +196,7 @@ bin_pop_from(struct bin_set *set, struct bin *bin, size_t size, uintptr_t site)
 		word |= __atomic_load_n(set->clock, __ATOMIC_RELAXED);
 	side_store(top[-1].side, word);
 	bin_move_top(bin, top - 1);
-	__atomic_store_n(&bin->served, bin->served + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&bin->tally, tally - 1, __ATOMIC_RELAXED);
 	return block;
 }
 
@@ -194,9 +205,9 @@ static inline void *
 bin_pop(struct bin_set *set, size_t size, uintptr_t site)
 {
 	if (__builtin_expect(size <= CLASS_TABLE_BYTES, 1))
-		return bin_pop_from(set, bin_at(set, bin_places[(size + 15) / 16]), size, site);
+		return bin_pop_from(set, bin_at(set, bin_places[(size + 15) / 16]), site);
 	if (size <= CLASS_MAX_BYTES)
-		return bin_pop_from(set, &set->bins[class_compute(size)], size, site);
+		return bin_pop_from(set, &set->bins[class_compute(size)], site);
 	return NULL;
 }
 

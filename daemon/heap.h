@@ -100,7 +100,8 @@ struct heap_stack_usage {
 	unsigned depth;
 	uintptr_t frames[HEAP_STACK_FRAMES]; /* return addresses, the allocating call's (a site) first */
 };
-/* A sample about every `interval` bytes allocated (512 KiB if never set); 0: none. Threads follow at their next refill.
+/* A sample about every `interval` bytes allocated (2 MiB if never set); 0: none. Threads follow at their
+ * next refill.
  */
 void heap_set_sampling(struct heap *heap, uint64_t interval);
 /* Copies the stacks that have live samples, most bytes first; *ret is the caller's to free, also when empty. */

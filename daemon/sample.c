@@ -11,6 +11,7 @@
 enum {
 	SAMPLE_STACKS = 4096, /* powers of two */
 	SAMPLE_BLOCKS = 16384,
+	SAMPLE_MEAN = 32768,
 	SAMPLE_SKIP = 8, /* frames of ours that may lie below the caller's */
 };
 
@@ -57,17 +58,39 @@ sample_mix(uint64_t value)
 	return value ^ value >> 29;
 }
 
-int64_t
-sample_next(const struct sample_table *table, const void *salt)
+/* Below `bound`, so that no pattern of allocations keeps step with the samples. */
+static uint64_t
+sample_random(uint64_t bound, const void *salt)
 {
-	static _Thread_local uint64_t random;
+	static _Thread_local uint64_t state __attribute__((tls_model("local-exec")));
+
+	state = sample_mix(state + (uintptr_t) salt + 1);
+	return (state >> 8) % bound;
+}
+
+/* How many blocks of that size one sample stands for. Bounded by what a bin's tally can count down. */
+static uint64_t
+sample_mean(uint64_t interval, uint64_t size)
+{
+	uint64_t mean = interval / size;
+
+	return mean > SAMPLE_MEAN ? SAMPLE_MEAN : mean > 0 ? mean : 1;
+}
+
+uint64_t
+sample_next(const struct sample_table *table, uint32_t size, const void *salt)
+{
 	uint64_t interval = __atomic_load_n(&table->interval, __ATOMIC_RELAXED);
 
-	if (interval == 0)
-		return INT64_MAX;
-	/* Half to one and a half of it, so that no pattern of allocations keeps step with the samples. */
-	random = sample_mix(random + (uintptr_t) salt + 1);
-	return (int64_t) (interval / 2 + random % interval);
+	return interval != 0 ? 1 + sample_random(2 * sample_mean(interval, size) - 1, salt) : UINT16_MAX;
+}
+
+int64_t
+sample_next_bytes(const struct sample_table *table, const void *salt)
+{
+	uint64_t interval = __atomic_load_n(&table->interval, __ATOMIC_RELAXED);
+
+	return interval == 0 ? INT64_MAX : (int64_t) (interval / 2 + sample_random(interval, salt));
 }
 
 /* The tables are made when the first sample is taken. */
@@ -125,15 +148,11 @@ sample_insert(struct sample_table *table, const void *block, uint64_t bytes, con
 		return false;
 	while (table->blocks[at].block != NULL)
 		at = (at + 1) % SAMPLE_BLOCKS;
-	struct sample_block sample = {block, stack, bytes, 1};
-	if (bytes < interval) {
-		sample.bytes = interval;
-		sample.objects = (interval + bytes / 2) / bytes;
-	}
-	table->blocks[at] = sample;
+	uint64_t objects = sample_mean(interval, bytes);
+	table->blocks[at] = (struct sample_block){block, stack, objects * bytes, objects};
 	table->blocks_used++;
-	stack->usage.bytes += sample.bytes;
-	stack->usage.objects += sample.objects;
+	stack->usage.bytes += objects * bytes;
+	stack->usage.objects += objects;
 	return true;
 }
 
@@ -141,6 +160,9 @@ bool
 sample_record(struct sample_table *table, const void *block, uint64_t bytes, uintptr_t site)
 {
 	void *frames[HEAP_STACK_FRAMES + SAMPLE_SKIP];
+
+	if (__atomic_load_n(&table->interval, __ATOMIC_RELAXED) == 0)
+		return false;
 	struct scope_space *space = bin_pause();
 	unsigned depth = (unsigned) backtrace(frames, HEAP_STACK_FRAMES + SAMPLE_SKIP), first = 0;
 

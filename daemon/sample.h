@@ -29,9 +29,11 @@ struct sample_table {
 void sample_setup(void);
 void sample_init(struct sample_table *table, uint64_t interval);
 void sample_clear(struct sample_table *table);
-/* Bytes until the next sample; for ever if none are taken. */
-int64_t sample_next(const struct sample_table *table, const void *salt);
-/* Records the calling thread's stack from `site` upwards for a new block. False: no room, the block is not sampled. */
+/* Blocks of that size, or bytes of blocks of different sizes, until one is sampled. The first is 1 .. 65,535, also when
+ * none are: sample_record knows. */
+uint64_t sample_next(const struct sample_table *table, uint32_t size, const void *salt);
+int64_t sample_next_bytes(const struct sample_table *table, const void *salt);
+/* Records the calling thread's stack from `site` upwards for a new block. False: no samples are taken, or no room. */
 bool sample_record(struct sample_table *table, const void *block, uint64_t bytes, uintptr_t site);
 /* A sampled block goes. */
 void sample_forget(struct sample_table *table, const void *block);
