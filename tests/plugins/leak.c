@@ -17,7 +17,7 @@ static enum when when;
 static int leaks, refusals;
 
 /* What was leaked last: a store the compiler must keep, so that it keeps the allocation too. */
-static void *volatile last;
+static _Atomic(void *) last; /* requests overlap */
 
 static const mtlsd_option options[] = {
 	{.name = "bytes", .type = MTLSD_OPTION_SIZE, .min = 1, .max = 1 << 30, .fallback = "16",
