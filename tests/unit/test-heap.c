@@ -522,6 +522,65 @@ test_fork(void **state UNUSED)
 	heap_free(&heap);
 }
 
+struct successor {
+	pthread_barrier_t barrier;
+	struct heap *heap;
+	uint64_t errors;
+};
+
+/* Works in whatever heap there is in a round; its bins of the one before, in the same slot, are stale then. */
+static void *
+work_on(void *arg)
+{
+	struct successor *successor = arg;
+	uint64_t errors = 0;
+
+	for (unsigned round = 0; round < 60; round++) {
+		unsigned char *blocks[300];
+		pthread_barrier_wait(&successor->barrier);
+		for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
+			size_t size = 16 + i * 37 % 3000;
+			blocks[i] = alloc_block(successor->heap, size, 0, 0, SITE_A);
+			memset(blocks[i], (int) i, size);
+			errors += heap_of(blocks[i]) != successor->heap;
+		}
+		for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++)
+			errors += *blocks[i] != (unsigned char) i;
+		/* Some stay live, some lie in this thread's bins when the heap is destroyed. */
+		for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i += 3)
+			alloc_free(blocks[i], SITE_FREE);
+		pthread_barrier_wait(&successor->barrier);
+	}
+	__atomic_fetch_add(&successor->errors, errors, __ATOMIC_RELAXED);
+	return NULL;
+}
+
+static void
+test_heaps_come_and_go(void **state UNUSED)
+{
+	struct successor successor = {.errors = 0};
+	pthread_t threads[2];
+
+	seen.count = 0;
+	heap_on_fault(note_fault, NULL);
+	assert_int_equal(pthread_barrier_init(&successor.barrier, NULL, 3), 0);
+	for (unsigned i = 0; i < ARRAY_LENGTH(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, work_on, &successor), 0);
+	for (unsigned round = 0; round < 60; round++) {
+		successor.heap = new_heap(0);
+		pthread_barrier_wait(&successor.barrier);
+		pthread_barrier_wait(&successor.barrier);
+		assert_int_equal(usage_of(successor.heap).live_objects, 2 * 200);
+		heap_free(&successor.heap);
+	}
+	for (unsigned i = 0; i < ARRAY_LENGTH(threads); i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	assert_int_equal(successor.errors, 0);
+	assert_int_equal(seen.count, 0);
+	heap_on_fault(NULL, NULL);
+	pthread_barrier_destroy(&successor.barrier);
+}
+
 static void
 test_slots_run_out(void **state UNUSED)
 {
@@ -566,12 +625,19 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sizes),         cmocka_unit_test(test_zero),
-		cmocka_unit_test(test_resize),        cmocka_unit_test(test_limit),
-		cmocka_unit_test(test_faults),        cmocka_unit_test(test_memory_back),
-		cmocka_unit_test(test_coalescing),    cmocka_unit_test(test_profile),
-		cmocka_unit_test(test_threads),       cmocka_unit_test(test_profile_exact),
-		cmocka_unit_test(test_cycles),        cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_zero),
+		cmocka_unit_test(test_resize),
+		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_faults),
+		cmocka_unit_test(test_memory_back),
+		cmocka_unit_test(test_coalescing),
+		cmocka_unit_test(test_profile),
+		cmocka_unit_test(test_threads),
+		cmocka_unit_test(test_profile_exact),
+		cmocka_unit_test(test_cycles),
+		cmocka_unit_test(test_fork),
+		cmocka_unit_test(test_heaps_come_and_go),
 		cmocka_unit_test(test_slots_run_out),
 	};
 
