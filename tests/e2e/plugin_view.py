@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What tests of plugins ask again and again: a plugin's own counters, its numbers, its gate, its trace."""
-from harness import wait_for
+import pytest
+from harness import HEAP_LAYER, wait_for
+
+#: For what only the heap layer can do: count, limit, name, notice wrong frees, take back leaks, see plugins' threads.
+needs_layer = pytest.mark.skipif(not HEAP_LAYER, reason="built without the heap layer")
 
 
 def plugin(name, path=None, **more):

@@ -3,7 +3,7 @@
 import client as mtls_client
 import pytest
 from harness import CtlError, default_route, wait_for
-from plugin_view import Gate, counters, numbers, plugin, settled, trace, wait_counter, wait_inflight
+from plugin_view import Gate, counters, needs_layer, numbers, plugin, settled, trace, wait_counter, wait_inflight
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -30,6 +30,7 @@ def line_of(function):
 # --- leaks are seen ------------------------------------------------------------------------------------------------
 
 
+@needs_layer
 @pytest.mark.parametrize("size, count", [(16, 2000), (1024, 500)])
 def test_a_dump_names_who_leaks_and_how_much(daemon, size, count):
     d = daemon(plugins=[plugin("leak", config={"bytes": size}), plugin("echo")])
@@ -52,6 +53,7 @@ def test_a_dump_names_who_leaks_and_how_much(daemon, size, count):
     assert settled(d, "echo")["escaped"] == {"bytes": 0, "blocks": 0}
 
 
+@needs_layer
 def test_two_leaking_sites_are_told_apart(daemon):
     d = daemon(plugins=[plugin("leak", config={"bytes": 16, "other": 512})])
     client = d.client()
@@ -63,6 +65,7 @@ def test_two_leaking_sites_are_told_apart(daemon):
     assert site(dump, "leak_other")["line"] == line_of("leak_other")
 
 
+@needs_layer
 def test_old_blocks_can_be_asked_for_alone(daemon):
     d = daemon(plugins=[plugin("leak")])
     client = d.client()
@@ -73,6 +76,7 @@ def test_old_blocks_can_be_asked_for_alone(daemon):
     assert sum(row["bytes"] for row in d.ctl("dump", "leak")["ages"]) >= 200 * 16
 
 
+@needs_layer
 def test_a_leak_on_the_error_path_escapes_only_there(daemon):
     d = daemon(plugins=[plugin("leak", config={"when": "error", "bytes": 256})])
     client = d.client()
@@ -104,6 +108,7 @@ def test_who_keeps_nothing_escapes_nothing(daemon):
 # --- eviction ------------------------------------------------------------------------------------------------------
 
 
+@needs_layer
 def test_evict_gives_memory_back_claimed_and_measured(daemon):
     d = daemon(plugins=[plugin("cache", config={"value_bytes": "4KiB"})])
     client = d.client()
@@ -160,6 +165,7 @@ def test_evict_respects_levels(daemon):
     assert kept() == [False, False, False]
 
 
+@needs_layer
 def test_evict_without_a_hook_says_so(daemon):
     d = daemon(plugins=[plugin("leak")])
     d.client().get("/leak")
@@ -170,6 +176,7 @@ def test_evict_without_a_hook_says_so(daemon):
 # --- restart -------------------------------------------------------------------------------------------------------
 
 
+@needs_layer
 def test_restart_begins_with_fresh_statics_and_a_fresh_heap(daemon):
     d = daemon(plugins=[plugin("counterp"), plugin("leak", config={"bytes": 1024})])
     client = d.client()
@@ -193,6 +200,7 @@ def test_restart_begins_with_fresh_statics_and_a_fresh_heap(daemon):
     assert client.connects == 1
 
 
+@needs_layer
 def test_restart_gives_the_pages_back(daemon):
     d = daemon(plugins=[plugin("leak", config={"bytes": "1MiB"})])
     client = d.client()
@@ -285,6 +293,7 @@ def many_restarts(d, restarts, name="leak"):
     assert shown["requests"]["answers"]["2xx"] == results["requests"]
 
 
+@needs_layer
 def test_a_hundred_restarts_under_load_lose_nothing_and_keep_nothing(daemon):
     d = daemon(plugins=[plugin("leak", config={"bytes": 1024}), plugin("echo")])
     resident, descriptors, maps = {}, {}, {}
@@ -353,6 +362,7 @@ def test_requests_that_do_not_finish_are_cancelled_with_503(daemon, tmp_path):
 # --- zombies -------------------------------------------------------------------------------------------------------
 
 
+@needs_layer
 def test_a_thread_left_running_makes_a_zombie_that_can_be_buried(daemon, tmp_path):
     gate = Gate(tmp_path / "gate")
     d = daemon(plugins=[plugin("thread", config={"gate": gate}), plugin("echo")])
@@ -368,6 +378,7 @@ def test_a_thread_left_running_makes_a_zombie_that_can_be_buried(daemon, tmp_pat
     assert client.get("/thread")[0] == 200
 
 
+@needs_layer
 def test_a_thread_that_is_joined_makes_no_zombie(daemon):
     d = daemon(plugins=[plugin("thread", config={"stop": True})])
     for _ in range(5):
@@ -391,6 +402,7 @@ def test_a_request_that_is_kept_makes_a_zombie_that_can_be_buried(daemon, tmp_pa
     assert d.client().get("/echo")[0] == 200
 
 
+@needs_layer
 def test_a_daemon_with_zombies_still_stops(daemon):
     d = daemon(plugins=[plugin("thread")])
     d.ctl("restart", "thread")
@@ -513,6 +525,7 @@ def test_every_instance_gets_its_fini_when_the_daemon_stops(daemon, tmp_path):
     assert trace(told) == [("made", 1), ("released", 1), ("fini", 1)]
 
 
+@needs_layer
 def test_the_dump_of_a_busy_plugin_disturbs_no_request(daemon):
     d = daemon(plugins=[plugin("leak", config={"bytes": 64})])
     load = d.load("/leak", connections=8)

@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from harness import CtlError, default_route, wait_for
-from plugin_view import Gate, counters, numbers, plugin, settled, trace, wait_counter, wait_inflight
+from plugin_view import Gate, counters, needs_layer, numbers, plugin, settled, trace, wait_counter, wait_inflight
 
 MIB = 1 << 20
 
@@ -214,6 +214,7 @@ def test_check_config_looks_into_plugins(daemon):
 # --- the memory limit ----------------------------------------------------------------------------------------------
 
 
+@needs_layer
 @pytest.mark.parametrize("way", ["malloc", "calloc", "realloc", "memalign", "arena"])
 def test_over_the_limit_is_a_clean_enomem(daemon, way):
     hard = 8 * MIB
@@ -232,6 +233,7 @@ def test_over_the_limit_is_a_clean_enomem(daemon, way):
     assert d.ctl("show", "echo")["own"]["refused"] == 0
 
 
+@needs_layer
 def test_small_blocks_reach_the_limit_too(daemon):
     hard = 4 * MIB
     d = daemon(plugins=[plugin("overlimit", memory={"soft": hard, "hard": hard}, config={"chunk": 48})])
@@ -240,6 +242,7 @@ def test_small_blocks_reach_the_limit_too(daemon):
         assert told["errno"] == "ENOMEM" and 0.9 * hard <= told["got"] <= hard
 
 
+@needs_layer
 def test_a_leak_that_meets_its_limit_harms_nobody_else(daemon):
     d = daemon(plugins=[plugin("leak", config={"bytes": "64KiB"}, memory={"soft": "1MiB", "hard": "2MiB"}),
                         plugin("echo")])
@@ -255,6 +258,7 @@ def test_a_leak_that_meets_its_limit_harms_nobody_else(daemon):
 # --- wrong frees ---------------------------------------------------------------------------------------------------
 
 
+@needs_layer
 @pytest.mark.parametrize("kind", ["double", "interior"])
 def test_a_wrong_free_is_noticed_and_blamed(daemon, kind):
     d = daemon(plugins=[plugin("doublefree"), plugin("echo")])
@@ -289,6 +293,7 @@ def test_wrong_answers_cost_one_500_each(daemon):
 # --- C++ -----------------------------------------------------------------------------------------------------------
 
 
+@needs_layer
 def test_a_cxx_plugin_keeps_its_strings_and_gives_them_back(daemon):
     d = daemon(plugins=[plugin("cxx", config={"bytes": 1000})])
     client = d.client()
@@ -318,6 +323,7 @@ def test_cxx_exceptions_become_500(daemon):
     assert client.connects == 1 and serves(d)
 
 
+@needs_layer
 def test_cxx_bad_alloc_at_the_limit_becomes_500(daemon):
     hard = 8 * MIB
     d = daemon(plugins=[plugin("cxx", memory={"soft": hard, "hard": hard}), plugin("echo")])
