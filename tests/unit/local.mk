@@ -8,7 +8,7 @@ unit_tests = \
 	tests/unit/test-deadline tests/unit/test-gate tests/unit/test-listener \
 	tests/unit/test-wire tests/unit/test-job tests/unit/test-command-table tests/unit/test-commands \
 	tests/unit/test-log tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render \
-	tests/unit/test-heap tests/unit/test-scope \
+	tests/unit/test-heap tests/unit/test-heap-threads tests/unit/test-scope tests/unit/test-scope-image \
 	tests/unit/test-request tests/unit/test-pool tests/unit/test-settings \
 	tests/unit/test-whoami
 check_PROGRAMS += $(unit_tests)
@@ -73,12 +73,18 @@ tests_unit_test_render_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
 tests_unit_test_render_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/ctl
 
 # heap
-tests_unit_test_heap_SOURCES = tests/unit/test-heap.c $(mtlsd_heap)
+tests_unit_test_heap_SOURCES = tests/unit/test-heap.c tests/unit/heap-fixture.h $(mtlsd_heap)
 tests_unit_test_heap_CPPFLAGS = $(AM_CPPFLAGS) -DHEAP_PREFIXED
 tests_unit_test_heap_LDADD = $(CMOCKA_LIBS) $(DW_LIBS) -lpthread
-tests_unit_test_scope_SOURCES = tests/unit/test-scope.c $(mtlsd_heap)
+tests_unit_test_heap_threads_SOURCES = tests/unit/test-heap-threads.c tests/unit/heap-fixture.h $(mtlsd_heap)
+tests_unit_test_heap_threads_CPPFLAGS = $(AM_CPPFLAGS) -DHEAP_PREFIXED
+tests_unit_test_heap_threads_LDADD = $(CMOCKA_LIBS) $(DW_LIBS) -lpthread
+tests_unit_test_scope_SOURCES = tests/unit/test-scope.c tests/unit/scope-fixture.h $(mtlsd_heap)
 tests_unit_test_scope_LDADD = $(CMOCKA_LIBS) $(DW_LIBS) -lpthread -ldl
 tests_unit_test_scope_LDFLAGS = $(mtlsd_LDFLAGS)
+tests_unit_test_scope_image_SOURCES = tests/unit/test-scope-image.c tests/unit/scope-fixture.h $(mtlsd_heap)
+tests_unit_test_scope_image_LDADD = $(CMOCKA_LIBS) $(DW_LIBS) -lpthread -ldl
+tests_unit_test_scope_image_LDFLAGS = $(mtlsd_LDFLAGS)
 if HAVE_CMOCKA
 check_PROGRAMS += tests/unit/scope-image.so tests/unit/scope-image-cxx.so
 endif

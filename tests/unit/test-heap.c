@@ -1,70 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The heap layer called directly: contract, counts, limits, faults, memory back, profile. */
-#include "alloc.h"
-#include "cleanup.h"
-#include "heap.h"
+#include "heap-fixture.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
-
-#include <cmocka.h>
-
-enum {
-	SITE_A = 0x1000,
-	SITE_B = 0x2000,
-	SITE_C = 0x3000,
-	SITE_FREE = 0x4000,
-	THREADS = 4,
-};
-
-static struct heap_usage
-usage_of(const struct heap *heap)
-{
-	struct heap_usage usage;
-
-	heap_usage(heap, &usage);
-	return usage;
-}
-
-static struct heap *
-new_heap(uint64_t hard)
-{
-	struct heap_limits limits = {.hard = hard};
-	struct heap *heap = NULL;
-
-	assert_int_equal(heap_new("test#1", &limits, true, &heap), 0);
-	return heap;
-}
-
-static struct {
-	struct heap_fault fault;
-	unsigned count;
-} seen;
-
-static void
-note_fault(const struct heap_fault *fault, void *ctx UNUSED)
-{
-	seen.fault = *fault;
-	seen.count++;
-}
-
-static void
-expect_fault(enum heap_fault_kind kind, const void *block)
-{
-	assert_int_equal(seen.count, 1);
-	assert_int_equal(seen.fault.kind, kind);
-	assert_ptr_equal(seen.fault.block, block);
-	assert_int_equal(seen.fault.site, SITE_FREE);
-	seen.count = 0;
-}
+#include <unistd.h>
 
 static void
 test_sizes(void **state UNUSED)
@@ -345,125 +288,6 @@ test_profile(void **state UNUSED)
 	heap_free(&heap);
 }
 
-struct worker {
-	struct heap *heap;
-	void *_Atomic *exchange;
-	unsigned seed, slots;
-	uint64_t errors;
-};
-
-/* Random work with a pattern in every block; blocks change hands through the exchange, so most frees are remote. */
-static void *
-work(void *arg)
-{
-	struct worker *worker = arg;
-	unsigned random = worker->seed;
-
-	for (unsigned round = 0; round < 60000; round++) {
-		random = random * 1664525 + 1013904223;
-		size_t size = 16 + (random >> 8) % (random % 64 == 0 ? 100000 : 1500);
-		unsigned char *block = alloc_block(worker->heap, size, 0, 0, SITE_A);
-		if (block == NULL) {
-			worker->errors++;
-			continue;
-		}
-		memcpy(block, &size, sizeof(size));
-		memset(block + 8, (int) (size & 0xff), size - 8);
-		random = random * 1664525 + 1013904223;
-		unsigned char *other = __atomic_exchange_n((void **) &worker->exchange[(random >> 8) % worker->slots],
-							   block, __ATOMIC_ACQ_REL);
-		if (other == NULL)
-			continue;
-		memcpy(&size, other, sizeof(size));
-		for (size_t i = 8; i < size; i += 61)
-			worker->errors += other[i] != (unsigned char) size;
-		if (random % 16 == 0) {
-			other = alloc_resize(other, size * 2, SITE_B);
-			worker->errors +=
-				other == NULL || other[size - 1] != (unsigned char) (size > 8 ? size : other[size - 1]);
-		}
-		alloc_free(other, SITE_FREE);
-	}
-	return NULL;
-}
-
-static void
-test_threads(void **state UNUSED)
-{
-	enum { SLOTS = 512 };
-	static void *_Atomic exchange[SLOTS];
-	struct heap *heap = new_heap(0);
-	struct worker workers[THREADS];
-	pthread_t threads[THREADS];
-	uint64_t live = 0, objects = 0;
-
-	seen.count = 0;
-	heap_on_fault(note_fault, NULL);
-	for (unsigned i = 0; i < THREADS; i++) {
-		workers[i] = (struct worker){.heap = heap, .exchange = exchange, .seed = i + 1, .slots = SLOTS};
-		assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
-	}
-	/* Walks meanwhile see whole blocks of the known sites only. */
-	for (unsigned i = 0; i < 20; i++) {
-		struct heap_profile *profile CLEANUP(heap_profile_free) = NULL;
-		assert_int_equal(heap_profile_take(heap, 0, &profile), 0);
-		for (size_t row = 0; row < profile->count; row++)
-			assert_true(profile->sites[row].site == SITE_A || profile->sites[row].site == SITE_B);
-		(void) heap_decay(i, 0);
-	}
-	for (unsigned i = 0; i < THREADS; i++) {
-		assert_int_equal(pthread_join(threads[i], NULL), 0);
-		assert_int_equal(workers[i].errors, 0);
-	}
-	for (unsigned i = 0; i < SLOTS; i++)
-		if (exchange[i] != NULL) {
-			live += alloc_usable(exchange[i]);
-			objects++;
-		}
-	assert_int_equal(usage_of(heap).live_bytes, live);
-	assert_int_equal(usage_of(heap).live_objects, objects);
-	for (unsigned i = 0; i < SLOTS; i++) {
-		if (exchange[i] != NULL)
-			alloc_free(exchange[i], SITE_FREE);
-		exchange[i] = NULL;
-	}
-	assert_int_equal(usage_of(heap).live_bytes, 0);
-	assert_int_equal(usage_of(heap).live_objects, 0);
-	/* The threads' bins went back to the stock when they ended: all pages can go. */
-	(void) heap_trim(heap);
-	assert_int_equal(usage_of(heap).resident_bytes, 0);
-	assert_int_equal(seen.count, 0);
-	heap_on_fault(NULL, NULL);
-	heap_free(&heap);
-}
-
-/* Blocks that live through every walk are in every walk exactly once, whatever happens around them. */
-static void
-test_profile_exact(void **state UNUSED)
-{
-	enum { KEPT = 3000, SLOTS = 64 };
-	static void *_Atomic exchange[SLOTS];
-	struct heap *heap = new_heap(0);
-	struct worker worker = {.heap = heap, .exchange = exchange, .seed = 9, .slots = SLOTS};
-	pthread_t thread;
-
-	for (unsigned i = 0; i < KEPT; i++)
-		assert_non_null(alloc_block(heap, 16 + i % 1500, 0, 0, SITE_C));
-	assert_int_equal(pthread_create(&thread, NULL, work, &worker), 0);
-	for (unsigned walk = 0; walk < 50; walk++) {
-		struct heap_profile *profile CLEANUP(heap_profile_free) = NULL;
-		uint64_t found = 0;
-		assert_int_equal(heap_profile_take(heap, 0, &profile), 0);
-		for (size_t row = 0; row < profile->count; row++)
-			if (profile->sites[row].site == SITE_C)
-				found += profile->sites[row].objects;
-		assert_int_equal(found, KEPT);
-	}
-	assert_int_equal(pthread_join(thread, NULL), 0);
-	heap_free(&heap);
-	memset((void *) exchange, 0, sizeof(exchange));
-}
-
 static unsigned
 count_mappings(void)
 {
@@ -522,65 +346,6 @@ test_fork(void **state UNUSED)
 	heap_free(&heap);
 }
 
-struct successor {
-	pthread_barrier_t barrier;
-	struct heap *heap;
-	uint64_t errors;
-};
-
-/* Works in whatever heap there is in a round; its bins of the one before, in the same slot, are stale then. */
-static void *
-work_on(void *arg)
-{
-	struct successor *successor = arg;
-	uint64_t errors = 0;
-
-	for (unsigned round = 0; round < 60; round++) {
-		unsigned char *blocks[300];
-		pthread_barrier_wait(&successor->barrier);
-		for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++) {
-			size_t size = 16 + i * 37 % 3000;
-			blocks[i] = alloc_block(successor->heap, size, 0, 0, SITE_A);
-			memset(blocks[i], (int) i, size);
-			errors += heap_of(blocks[i]) != successor->heap;
-		}
-		for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i++)
-			errors += *blocks[i] != (unsigned char) i;
-		/* Some stay live, some lie in this thread's bins when the heap is destroyed. */
-		for (unsigned i = 0; i < ARRAY_LENGTH(blocks); i += 3)
-			alloc_free(blocks[i], SITE_FREE);
-		pthread_barrier_wait(&successor->barrier);
-	}
-	__atomic_fetch_add(&successor->errors, errors, __ATOMIC_RELAXED);
-	return NULL;
-}
-
-static void
-test_heaps_come_and_go(void **state UNUSED)
-{
-	struct successor successor = {.errors = 0};
-	pthread_t threads[2];
-
-	seen.count = 0;
-	heap_on_fault(note_fault, NULL);
-	assert_int_equal(pthread_barrier_init(&successor.barrier, NULL, 3), 0);
-	for (unsigned i = 0; i < ARRAY_LENGTH(threads); i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, work_on, &successor), 0);
-	for (unsigned round = 0; round < 60; round++) {
-		successor.heap = new_heap(0);
-		pthread_barrier_wait(&successor.barrier);
-		pthread_barrier_wait(&successor.barrier);
-		assert_int_equal(usage_of(successor.heap).live_objects, 2 * 200);
-		heap_free(&successor.heap);
-	}
-	for (unsigned i = 0; i < ARRAY_LENGTH(threads); i++)
-		assert_int_equal(pthread_join(threads[i], NULL), 0);
-	assert_int_equal(successor.errors, 0);
-	assert_int_equal(seen.count, 0);
-	heap_on_fault(NULL, NULL);
-	pthread_barrier_destroy(&successor.barrier);
-}
-
 static void
 test_slots_run_out(void **state UNUSED)
 {
@@ -625,19 +390,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sizes),
-		cmocka_unit_test(test_zero),
-		cmocka_unit_test(test_resize),
-		cmocka_unit_test(test_limit),
-		cmocka_unit_test(test_faults),
-		cmocka_unit_test(test_memory_back),
-		cmocka_unit_test(test_coalescing),
-		cmocka_unit_test(test_profile),
-		cmocka_unit_test(test_threads),
-		cmocka_unit_test(test_profile_exact),
-		cmocka_unit_test(test_cycles),
-		cmocka_unit_test(test_fork),
-		cmocka_unit_test(test_heaps_come_and_go),
+		cmocka_unit_test(test_sizes),         cmocka_unit_test(test_zero),
+		cmocka_unit_test(test_resize),        cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_faults),        cmocka_unit_test(test_memory_back),
+		cmocka_unit_test(test_coalescing),    cmocka_unit_test(test_profile),
+		cmocka_unit_test(test_cycles),        cmocka_unit_test(test_fork),
 		cmocka_unit_test(test_slots_run_out),
 	};
 
