@@ -54,10 +54,14 @@ supervisor_take(struct supervisor *supervisor, const char *name, struct unit **r
 {
 	struct unit *unit = supervisor_unit(supervisor, name);
 
-	if (unit == NULL || unit->config == NULL)
-		return error_set(error, -ENOENT, "no plugin is called %s; see: mtlsctl list", name);
-	if (pthread_mutex_trylock(&unit->change) != 0)
+	if (unit != NULL && pthread_mutex_trylock(&unit->change) != 0)
 		return error_set(error, -EBUSY, "plugin %s is being changed already; see: mtlsctl jobs", name);
+	/* Only now it cannot leave the configuration any more. */
+	if (unit == NULL || unit->config == NULL) {
+		if (unit != NULL)
+			pthread_mutex_unlock(&unit->change);
+		return error_set(error, -ENOENT, "no plugin is called %s; see: mtlsctl list", name);
+	}
 	*ret = unit;
 	return 0;
 }
