@@ -47,8 +47,8 @@ stats_new(size_t counters, struct stats **ret)
 void
 stats_add(struct stats *stats, size_t counter, uint64_t add)
 {
-	/* Threads beyond the number of stripes share one, so this must be atomic; alone on its line it is cheap. Release, with
-	 * the acquire of the sum: who counts its holders down to 0 may free what they have read. */
+	/* Threads beyond the number of stripes share one, so this must be atomic; alone on its line it is cheap.
+	 * Release, with the acquire of the sum: who counts its holders down to 0 may free what they have read. */
 	atomic_fetch_add_explicit(&stats->values[stats_stripe() * stats->stride + counter], add, memory_order_release);
 }
 

@@ -101,7 +101,8 @@ connection_run(void *unused)
 			atomic_fetch_add(&failures, 1);
 			continue;
 		}
-		if (gnutls_record_send(session, ask, strlen(ask)) < 0 || answer_read(session, buffer, sizeof(buffer)) < 0) {
+		if (gnutls_record_send(session, ask, strlen(ask)) < 0 ||
+		    answer_read(session, buffer, sizeof(buffer)) < 0) {
 			atomic_fetch_add(&failures, 1);
 			connection_close(session);
 			session = NULL;

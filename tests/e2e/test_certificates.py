@@ -236,7 +236,7 @@ def test_crl_off_does_not_look(daemon):
 
 
 def test_an_intermediate_the_daemon_does_not_know(daemon, pki):
-    """The chain the client sends leads to the root. Without a revocation list of the intermediate, `required` refuses."""
+    """The client's chain leads to the root. Without a revocation list of the intermediate, `required` refuses."""
     for crl, answered in (("required", False), ("soft", True)):
         d = daemon(plugins=[dict(name="never", path="never.so")],
                    tls=dict(client_ca=pki.ca, client_crl=pki.root_crl, crl=crl))
