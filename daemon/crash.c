@@ -17,6 +17,7 @@
 enum {
 	CRASH_STACK = 64 << 10, /* the processor's saved state alone can take 12 KiB */
 	CRASH_LINE = 512,
+	CRASH_PATH = 128,
 };
 
 static const struct {
@@ -28,7 +29,8 @@ static const struct {
 
 static bool crash_taken;
 static _Thread_local void *crash_stack __attribute__((tls_model("local-exec")));
-static _Thread_local const char *crash_busy_with __attribute__((tls_model("local-exec")));
+static _Thread_local const char *crash_route __attribute__((tls_model("local-exec")));
+static _Thread_local const char *crash_path __attribute__((tls_model("local-exec")));
 
 struct crash_line {
 	size_t length;
@@ -98,9 +100,14 @@ crash_report(int number, const siginfo_t *info, const void *context)
 		crash_add(&line, " in plugin ");
 		crash_add(&line, space->own->name);
 	}
-	if (crash_busy_with != NULL) {
-		crash_add(&line, ", ");
-		crash_add(&line, crash_busy_with);
+	if (crash_route != NULL) {
+		crash_add(&line, ", route ");
+		crash_add(&line, crash_route);
+		crash_add(&line, ", request ");
+		/* A client chose it: its length may not push out what follows. */
+		char path[CRASH_PATH + 1] = "";
+		strncat(path, crash_path, CRASH_PATH);
+		crash_add(&line, path);
 	}
 	crash_add(&line, ": instruction ");
 	crash_add_address(&line, crash_instruction(context));
@@ -176,7 +183,8 @@ crash_thread_end(void)
 }
 
 void
-crash_note(const char *text)
+crash_note(const char *route, const char *path)
 {
-	crash_busy_with = text;
+	crash_route = route;
+	crash_path = path;
 }

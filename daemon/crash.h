@@ -16,6 +16,6 @@ int crash_setup(void);
  * that enter a space have these done for them. */
 void crash_thread_begin(void);
 void crash_thread_end(void);
-/* What the calling thread is busy with, for the report: a route and a request, say. Borrowed until the next call; NULL:
- * nothing. */
-void crash_note(const char *text);
+/* The request the calling thread is busy with, for the report: its route's name and its path. Borrowed until the next
+ * call; NULL: none. */
+void crash_note(const char *route, const char *path);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
+#include "crash.h"
 #include "log.h"
 #include "server.h"
 #include "supervisor.h"
@@ -52,6 +53,8 @@ run(const char *path)
 	struct error why = {0};
 
 	log_open();
+	if (crash_setup() < 0)
+		log_warning("fatal signals will not be reported: %m");
 	if (server_new(path, &server, &why) < 0) {
 		log_error("%s", why.text[0] != '\0' ? why.text : "cannot start");
 		return EXIT_FAILURE;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "step.h"
 
+#include "crash.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -163,10 +165,12 @@ step_invoke(struct step *step, bool body)
 	struct instance_call call;
 
 	instance_call_begin(step->visit.instance, &call, step->booking);
+	crash_note(request->route->name, request->head.path);
 	mtlsd_action action =
 		body ? plugin->body(user, (mtlsd_request *) step, request->piece_length > 0 ? request->piece : "",
 				    request->piece_length)
 		     : plugin->request(user, (mtlsd_request *) step);
+	crash_note(NULL, NULL);
 	instance_call_end(&call);
 	return action;
 }

@@ -1,14 +1,18 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Plugins, well-behaved and not: each ends in its documented outcome, the right one is blamed, others serve on."""
 import json
+import os
 import re
+import shutil
+import signal
+import subprocess
 
 import client as mtls_client
 import pki as pki_module
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from harness import CtlError, default_route, wait_for
+from harness import BUILD, ROOT, CtlError, default_route, wait_for
 from plugin_view import Gate, counters, needs_layer, numbers, plugin, settled, trace, wait_counter, wait_inflight
 
 MIB = 1 << 20
@@ -211,6 +215,22 @@ def test_check_config_looks_into_plugins(daemon):
     assert "friendlier" in out + err and "ABI 99" in out + err
 
 
+def test_the_template_builds_by_itself_and_serves(daemon, tmp_path):
+    folder = tmp_path / "template"
+    shutil.copytree(ROOT / "plugins/template", folder)
+    # As installed, but for the header, which lies in the source tree.
+    include = f"pkg-config --define-variable=includedir={ROOT}/plugins/include"
+    done = subprocess.run(["make", "-C", folder, f"PKG_CONFIG={include}", "CFLAGS=-O2 -Wall -Wextra -Werror"],
+                          env={**os.environ, "PKG_CONFIG_PATH": str(BUILD / "plugins")}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    d = daemon(plugins=[plugin("template", str(folder / "template.so"), config={"greeting": "good day"})])
+    status, _, body = d.client().get("/template")
+    assert status == 200 and body.startswith(b"good day, ") and b"CN=client" in body
+    assert counters(d, "template")["greeted"] == 1
+    d.ctl("restart", "template")
+    assert counters(d, "template")["greeted"] == 0
+
+
 # --- the memory limit ----------------------------------------------------------------------------------------------
 
 
@@ -271,6 +291,20 @@ def test_a_wrong_free_is_noticed_and_blamed(daemon, kind):
     assert d.ctl("show", "echo")["plugin"]["faults"] == 0
     assert serves(d)
     assert any("doublefree" in line and "free" in line for line in d.log())
+
+
+@needs_layer
+def test_a_plugin_that_crashes_the_process_is_named(daemon):
+    d = daemon(plugins=[plugin("crashy"), plugin("echo")])
+    assert d.client().get("/crashy/fine")[0] == 200
+    instance = d.ctl("show", "crashy")["plugin"]["instance"]
+    with pytest.raises(OSError):
+        d.client().get("/crashy/" + "x" * 1000 + "/crash")
+    assert d.wait_exit() == -signal.SIGSEGV
+    d.expected_exit = -signal.SIGSEGV
+    told = [line for line in d.log() if "SIGSEGV" in line]
+    assert len(told) == 1 and f"in plugin crashy#{instance}, route crashy, request /crashy/xxx" in told[0]
+    assert "instruction 0x" in told[0] and "address 0x0" in told[0]
 
 
 # --- wrong answers -------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The whole flow of a request without sockets, TLS or dlopen: a fake transport, fake instances, real everything else. */
 #include "connection.h"
+#include "crash.h"
 #include "host.h"
 #include "plugin.h"
 #include "request.h"
@@ -95,6 +96,11 @@ struct instance {
 };
 
 static _Thread_local int inside;
+
+void
+crash_note(const char *route UNUSED, const char *path UNUSED)
+{
+}
 
 void
 instance_call_begin(struct instance *instance, struct instance_call *call, struct scope_booking *booking UNUSED)

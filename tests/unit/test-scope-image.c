@@ -225,7 +225,7 @@ last_words(struct fixture *fixture, void (*crash)(void *), void *arg, char *ret,
 			(void) signal(number, SIG_DFL); /* cmocka's handlers */
 		if (crash_setup() < 0)
 			_exit(1);
-		crash_note("route /x, request 42");
+		crash_note("x", "/x/42");
 		if (fixture != NULL)
 			scope_enter(&frame, fixture->space, NULL);
 		crash(arg);
@@ -275,7 +275,7 @@ test_last_words(void **state)
 	char line[600];
 
 	assert_int_equal(last_words(fixture, crash_reading, (void *) 16, line, sizeof(line)), SIGSEGV);
-	assert_non_null(strstr(line, "mtlsd: SIGSEGV in plugin image#1, route /x, request 42: instruction 0x"));
+	assert_non_null(strstr(line, "mtlsd: SIGSEGV in plugin image#1, route x, request /x/42: instruction 0x"));
 	assert_non_null(strstr(line, ", address 0x10\n"));
 	/* A pointer into a heap that is gone names it. */
 	assert_int_equal(scope_space_new("gone", 9, foreign_of_all, NULL, &gone), 0);
