@@ -12,7 +12,8 @@
 #include <string.h>
 
 enum {
-	BIN_FIRST_ROOM = 4,
+	BIN_FIRST_ROOM = 16,
+	BIN_LINE = 8, /* side words in a cache line */
 	BIN_ROUNDS = MTLSD_HEAP_LAYER ? PTHREAD_DESTRUCTOR_ITERATIONS : PTHREAD_DESTRUCTOR_ITERATIONS - 1,
 };
 
@@ -192,6 +193,10 @@ bin_refill(struct bin_set *set, unsigned class, uintptr_t site)
 	struct bin *bin = &set->bins[class];
 	uint32_t size = class_rows[class].size;
 	unsigned want = (unsigned) (bin->ceiling - bin->floor + 1) / 2;
+
+	/* Whole lines of side words, so that no two threads write to one at every malloc and free. */
+	if (want > BIN_LINE)
+		want = (want + BIN_LINE - 1) / BIN_LINE * BIN_LINE;
 
 	if (!heap_charge(set->heap, (uint64_t) want * size)) {
 		want = 1;
