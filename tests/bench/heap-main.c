@@ -30,20 +30,14 @@ symbol(const char *name)
 	return found;
 }
 
-static double
-clock_read(clockid_t id)
-{
-	struct timespec t;
-
-	clock_gettime(id, &t);
-	return (double) t.tv_sec * 1e9 + (double) t.tv_nsec;
-}
-
-/* The calling thread's own time: what else the machine does is left out. */
+/* This thread's own time: what else the machine does is left out. */
 static double
 now(void)
 {
-	return clock_read(CLOCK_THREAD_CPUTIME_ID);
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (double) t.tv_sec * 1e9 + (double) t.tv_nsec;
 }
 
 static double
