@@ -15,23 +15,30 @@ enum {
 	DUMP_PATIENCE = 30 * 1000 * 1000, /* microseconds for a reader that stands still */
 };
 
+json_t *
+command_place(const char *file, int line, const char *module, uint64_t offset)
+{
+	const char *slash = strrchr(file, '/');
+	char place[300];
+
+	if (file[0])
+		snprintf(place, sizeof(place), "%s:%d", slash ? slash + 1 : file, line);
+	else
+		snprintf(place, sizeof(place), "%s+0x%" PRIx64, module, offset);
+	return command_text(place);
+}
+
 static json_t *
 dump_site(const struct supervisor_site *site)
 {
-	const char *slash = strrchr(site->file, '/');
-	char place[300];
-
-	if (site->file[0])
-		snprintf(place, sizeof(place), "%s:%d", slash ? slash + 1 : site->file, site->line);
-	else
-		snprintf(place, sizeof(place), "%s+0x%" PRIx64, site->module, site->offset);
 	return json_pack("{s:s, s:I, s:I, s:I, s:I, s:o*, s:o*, s:I, s:o, s:I, s:o*, s:o}", "scope", site->scope,
 			 "bytes", (json_int_t) site->bytes, "objects", (json_int_t) site->objects, "oldest",
 			 (json_int_t) site->oldest, "youngest", (json_int_t) site->youngest, "function",
 			 site->function[0] ? command_text(site->function) : NULL, "file",
 			 site->file[0] ? command_text(site->file) : NULL, "line", (json_int_t) site->line, "module",
 			 command_text(site->module), "offset", (json_int_t) site->offset, "build_id",
-			 site->build_id[0] ? command_text(site->build_id) : NULL, "place", command_text(place));
+			 site->build_id[0] ? command_text(site->build_id) : NULL, "place",
+			 command_place(site->file, site->line, site->module, site->offset));
 }
 
 /* As heap.h: [0] is age 0, [k] is [2^(k-1), 2^k). */

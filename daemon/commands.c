@@ -36,6 +36,16 @@ static const struct command_argument dump_arguments[] = {
 	{0},
 };
 
+static const struct command_argument escapes_arguments[] = {
+	{.name = "plugin", .positional = true, .max = 64, .help = "name of the plugin (default: all)"},
+	{.name = "top",
+	 .type = COMMAND_INT,
+	 .max = 100000,
+	 .metavar = "N",
+	 .help = "so many rows a plugin (default 40, 0: all)"},
+	{0},
+};
+
 static const struct command_argument evict_arguments[] = {
 	{.name = "plugin", .positional = true, .required = true, .max = 64, .help = "name of the plugin"},
 	{.name = "bytes", .type = COMMAND_SIZE, .help = "how much to ask for (default: all it can)"},
@@ -436,6 +446,18 @@ const struct command command_table[] = {
 			 " others: ?(sites: int, bytes: int, objects: int), words: ?object,"
 			 " written: ?(format: string, bytes: int)",
 		.run = command_dump,
+	},
+	{
+		.name = "escapes",
+		.method = "Escapes",
+		.help = "what requests left behind, by route, answer and call site; exact, since the instance began",
+		.slow = true,
+		.arguments = escapes_arguments,
+		.blocks = command_escapes_blocks,
+		.reply = "escapes: [](plugin: string, instance: int, route: ?string, status: ?string,"
+			 " function: ?string, file: ?string, line: int, place: string, bytes: int, blocks: int,"
+			 " requests: int, per_request: int)",
+		.run = command_escapes,
 	},
 	{
 		.name = "evict",

@@ -215,6 +215,16 @@ heap_set_sampling(struct heap *heap, uint64_t interval)
 int
 heap_stacks_take(const struct heap *heap, struct heap_stack_usage **ret, size_t *ret_count)
 {
+	int r = heap_stacks_ever(heap, ret, ret_count);
+
+	while (r == 0 && *ret_count != 0 && (*ret)[*ret_count - 1].objects == 0)
+		(*ret_count)--;
+	return r;
+}
+
+int
+heap_stacks_ever(const struct heap *heap, struct heap_stack_usage **ret, size_t *ret_count)
+{
 	return sample_collect((struct sample_table *) &heap->samples, ret, ret_count); /* for its lock only */
 }
 

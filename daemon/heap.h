@@ -79,6 +79,7 @@ struct heap_site_usage {
 	bool arena;
 	uint64_t bytes, objects;
 	uint32_t first_epoch, last_epoch; /* births of the oldest and youngest block */
+	uint64_t age_bytes[32], age_objects[32]; /* by log2 of age, as below */
 };
 struct heap_profile {
 	uint32_t epoch; /* now */
@@ -97,6 +98,7 @@ enum {
 };
 struct heap_stack_usage {
 	uint64_t bytes, objects;
+	uint64_t allocated_bytes, allocated_objects; /* the same of all blocks since the heap was made, live or not */
 	unsigned depth;
 	uintptr_t frames[HEAP_STACK_FRAMES]; /* return addresses, the allocating call's (a site) first */
 };
@@ -106,3 +108,5 @@ struct heap_stack_usage {
 void heap_set_sampling(struct heap *heap, uint64_t interval);
 /* Copies the stacks that have live samples, most bytes first; *ret is the caller's to free, also when empty. */
 int heap_stacks_take(const struct heap *heap, struct heap_stack_usage **ret, size_t *ret_count);
+/* The same with the stacks that have no live sample any more, last. */
+int heap_stacks_ever(const struct heap *heap, struct heap_stack_usage **ret, size_t *ret_count);

@@ -14,7 +14,7 @@ mtlsd_heap = \
 	daemon/heap-internal.h daemon/profile.c daemon/journal.c daemon/journal.h daemon/scope.c daemon/scope.h \
 	daemon/scope-internal.h daemon/booking.c daemon/arena.c daemon/interpose.c daemon/interpose.h \
 	daemon/interpose-string.c daemon/interpose-cxx.c daemon/interpose-thread.c daemon/crash.c daemon/crash.h \
-	daemon/sample.c daemon/sample.h \
+	daemon/sample.c daemon/sample.h daemon/capture.c daemon/capture.h \
 	daemon/symbol.c daemon/symbol.h
 mtlsd_schema = \
 	daemon/schema.c daemon/schema.h daemon/schema-reader.c daemon/schema-reader.h daemon/schema-value.c \
@@ -30,7 +30,7 @@ mtlsd_plugin = \
 mtlsd_request = \
 	daemon/snapshot.c daemon/snapshot.h daemon/request.c daemon/request.h daemon/step.c daemon/step.h daemon/host.c \
 	daemon/host.h daemon/supervisor.c daemon/supervisor.h daemon/supervisor-internal.h daemon/supervisor-apply.c \
-	daemon/supervisor-view.c
+	daemon/supervisor-view.c daemon/supervisor-dump.c
 mtlsd_gate = \
 	daemon/target.c daemon/target.h daemon/gate.c daemon/gate.h daemon/gate-head.c daemon/gate-head.h \
 	daemon/gate-chunk.c daemon/gate-chunk.h daemon/gate-reason.c daemon/gate-reason.h
@@ -41,7 +41,7 @@ mtlsd_edge = \
 	daemon/endpoint.c daemon/endpoint.h
 mtlsd_control = \
 	daemon/job.c daemon/job.h daemon/command.c daemon/command.h daemon/commands.c daemon/command-daemon.c \
-	daemon/command-dump.c daemon/command-plugin.c daemon/introspect.c daemon/introspect.h daemon/outlet.c daemon/outlet.h \
+	daemon/command-dump.c daemon/command-escapes.c daemon/command-plugin.c daemon/introspect.c daemon/introspect.h daemon/outlet.c daemon/outlet.h \
 	daemon/peer.c daemon/peer.h daemon/caller.c daemon/caller.h daemon/caller-internal.h \
 	daemon/caller-call.c daemon/caller-job.c daemon/control.c daemon/control.h
 

@@ -88,7 +88,10 @@ profile_count(struct profile_walk *walk, uint64_t word, uint64_t bytes)
 		row->last_epoch = side_epoch(word);
 	row->bytes += bytes;
 	row->objects++;
-	profile->age_bytes[age == 0 ? 0 : 32 - __builtin_clz(age) < 31 ? 32 - __builtin_clz(age) : 31] += bytes;
+	unsigned column = age == 0 ? 0 : 32 - __builtin_clz(age) < 31 ? 32 - __builtin_clz(age) : 31;
+	row->age_bytes[column] += bytes;
+	row->age_objects[column]++;
+	profile->age_bytes[column] += bytes;
 	return 0;
 }
 

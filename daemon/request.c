@@ -60,6 +60,12 @@ request_service_settle(struct request_service *service)
 	return snapshot_sweep(service->snapshots);
 }
 
+const char *
+request_service_route(struct request_service *service, unsigned number)
+{
+	return snapshot_route_name(service->snapshots, number);
+}
+
 void
 request_service_free(struct request_service **servicep)
 {

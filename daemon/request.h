@@ -64,6 +64,8 @@ int request_service_new(struct supervisor *supervisor, struct request_service **
 int request_service_apply(struct request_service *service, struct config *config);
 /* Forgets snapshots that no request holds any more; returns how many old ones are still held. */
 size_t request_service_settle(struct request_service *service);
+/* The route of a number that escapes are booked under (scope.h); NULL: none. Valid as long as the service. */
+const char *request_service_route(struct request_service *service, unsigned number);
 void request_service_free(struct request_service **service);
 /* From now on every answer says Connection: close. */
 void request_service_drain(struct request_service *service);

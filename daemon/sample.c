@@ -153,6 +153,8 @@ sample_insert(struct sample_table *table, const void *block, uint64_t bytes, con
 	table->blocks_used++;
 	stack->usage.bytes += objects * bytes;
 	stack->usage.objects += objects;
+	stack->usage.allocated_bytes += objects * bytes;
+	stack->usage.allocated_objects += objects;
 	return true;
 }
 
@@ -230,7 +232,7 @@ sample_collect(struct sample_table *table, struct heap_stack_usage **ret, size_t
 	pthread_mutex_lock(&table->lock);
 	struct heap_stack_usage *all = calloc(table->stacks_used + 1, sizeof(*all));
 	for (unsigned i = 0; all != NULL && table->stacks != NULL && i < SAMPLE_STACKS; i++)
-		if (table->stacks[i] != NULL && table->stacks[i]->usage.objects != 0)
+		if (table->stacks[i] != NULL)
 			all[count++] = table->stacks[i]->usage;
 	pthread_mutex_unlock(&table->lock);
 	if (all == NULL)

@@ -37,4 +37,5 @@ int64_t sample_next_bytes(const struct sample_table *table, const void *salt);
 bool sample_record(struct sample_table *table, const void *block, uint64_t bytes, uintptr_t site);
 /* A sampled block goes. */
 void sample_forget(struct sample_table *table, const void *block);
+/* Every stack ever sampled, most live bytes first. */
 int sample_collect(struct sample_table *table, struct heap_stack_usage **ret, size_t *ret_count);

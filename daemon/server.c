@@ -583,6 +583,12 @@ server_event(struct server *server)
 	return server->event;
 }
 
+const char *
+server_route(struct server *server, unsigned number)
+{
+	return request_service_route(server->service, number);
+}
+
 uint64_t
 server_started(const struct server *server)
 {

@@ -28,5 +28,7 @@ struct supervisor *server_supervisor(struct server *server);
 struct endpoint *server_endpoint(struct server *server);
 struct config *server_config(struct server *server); /* a new reference */
 sd_event *server_event(struct server *server);
+/* The route of a number that escapes are booked under; NULL: none. */
+const char *server_route(struct server *server, unsigned number);
 uint64_t server_started(const struct server *server); /* CLOCK_REALTIME seconds */
 const char *server_state(const struct server *server); /* "running", "reloading", "draining" */

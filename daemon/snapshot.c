@@ -5,7 +5,14 @@
 #include <pthread.h>
 #include <string.h>
 
+enum {
+	SNAPSHOT_ROUTES = 65534, /* names that get a number of their own; the last number stands for all others */
+};
+
 struct snapshot_store {
+	pthread_mutex_t names_lock; /* guards names, which only grow */
+	char **names;
+	size_t name_count;
 	pthread_mutex_t retired_lock; /* guards retired */
 	struct snapshot *retired;
 	struct {
@@ -23,6 +30,7 @@ snapshot_free(struct snapshot *snapshot)
 	config_unref(&snapshot->config);
 	stats_free(&snapshot->holders);
 	free(snapshot->plugins);
+	free(snapshot->route_numbers);
 	free(snapshot);
 }
 
@@ -34,10 +42,65 @@ snapshot_store_new(struct snapshot_store **ret)
 		return -ENOMEM;
 	memset(store, 0, sizeof(*store));
 	pthread_mutex_init(&store->retired_lock, NULL);
+	pthread_mutex_init(&store->names_lock, NULL);
 	for (size_t i = 0; i < STATS_STRIPES; i++)
 		pthread_mutex_init(&store->stripes[i].lock, NULL);
 	*ret = store;
 	return 0;
+}
+
+static int
+snapshot_number_route(struct snapshot_store *store, const char *name, uint16_t *ret)
+{
+	for (size_t i = 0; i < store->name_count; i++) {
+		if (strcmp(store->names[i], name) == 0) {
+			*ret = (uint16_t) i;
+			return 0;
+		}
+	}
+	if (store->name_count == SNAPSHOT_ROUTES) {
+		*ret = SNAPSHOT_ROUTES;
+		return 0;
+	}
+	char *copy = strdup(name);
+	char **grown = copy != NULL ? reallocarray(store->names, store->name_count + 1, sizeof(*grown)) : NULL;
+	if (grown == NULL) {
+		free(copy);
+		return -ENOMEM;
+	}
+	store->names = grown;
+	*ret = (uint16_t) store->name_count;
+	store->names[store->name_count++] = copy;
+	return 0;
+}
+
+/* What requests leave behind is counted by route for longer than a configuration lives, so positions in one will not
+ * do. */
+static int
+snapshot_number_routes(struct snapshot_store *store, const struct config *config, uint16_t **ret)
+{
+	uint16_t *numbers = calloc(config->route_count + 1, sizeof(*numbers));
+	int r = numbers != NULL ? 0 : -ENOMEM;
+
+	pthread_mutex_lock(&store->names_lock);
+	for (size_t i = 0; r == 0 && i < config->route_count; i++)
+		r = snapshot_number_route(store, config->routes[i].name, &numbers[i]);
+	pthread_mutex_unlock(&store->names_lock);
+	if (r < 0) {
+		free(numbers);
+		return r;
+	}
+	*ret = numbers;
+	return 0;
+}
+
+const char *
+snapshot_route_name(struct snapshot_store *store, unsigned number)
+{
+	pthread_mutex_lock(&store->names_lock);
+	const char *name = number < store->name_count ? store->names[number] : NULL;
+	pthread_mutex_unlock(&store->names_lock);
+	return name;
 }
 
 int
@@ -49,6 +112,8 @@ snapshot_publish(struct snapshot_store *store, struct config *config, struct plu
 	int r = stats_new(1, &snapshot->holders);
 	if (r == 0)
 		r = router_new(config, &snapshot->router);
+	if (r == 0)
+		r = snapshot_number_routes(store, config, &snapshot->route_numbers);
 	if (r < 0) {
 		snapshot_free(snapshot);
 		return r;
@@ -125,6 +190,10 @@ snapshot_store_free(struct snapshot_store **storep)
 	snapshot_free(store->stripes[0].current);
 	for (size_t i = 0; i < STATS_STRIPES; i++)
 		pthread_mutex_destroy(&store->stripes[i].lock);
+	for (size_t i = 0; i < store->name_count; i++)
+		free(store->names[i]);
+	free(store->names);
+	pthread_mutex_destroy(&store->names_lock);
 	pthread_mutex_destroy(&store->retired_lock);
 	free(store);
 	*storep = NULL;

@@ -108,7 +108,8 @@ step_close(struct step *step)
 	unsigned class = answered ? (unsigned) request->response.status / 100 : 0;
 	scope_arena_free(&step->arena);
 	if (step->booking != NULL)
-		scope_booking_close(&step->booking, request->route->index, class, &bytes, &blocks);
+		scope_booking_close(&step->booking, request->snapshot->route_numbers[request->route->index], class,
+				    &bytes, &blocks);
 	stats_add(stats, PLUGIN_STATUS_0 + class, 1);
 	if (blocks > 0) {
 		stats_add(stats, PLUGIN_ESCAPED_BYTES, bytes);

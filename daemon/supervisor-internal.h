@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
-/* supervisor-internal.h - the supervisor's table of plugins; shared by supervisor.c and supervisor-view.c only.
+/* supervisor-internal.h - the supervisor's table of plugins; shared by the supervisor*.c only.
  *
  * Threads: supervisor.lock guards the table and each unit's small facts (state, numbers, last_error, zombies); a unit's
  * `change` is held by whoever starts, switches, evicts or ends one of its instances. Order: change, then lock.
@@ -34,6 +34,7 @@ struct unit {
 	char last_error[240];
 	struct zombie *zombies;
 	uint64_t restarts[4]; /* by enum restart_reason */
+	struct capture *peak; /* under lock alone; the instance's highest so far */
 
 	/* of the change under way */
 	struct instance *fresh; /* started, not switched to yet */
@@ -58,6 +59,13 @@ struct supervisor {
 struct unit *supervisor_unit(struct supervisor *supervisor, const char *name);
 /* The unit with its change taken: -ENOENT, -EBUSY with a sentence. */
 int supervisor_take(struct supervisor *supervisor, const char *name, struct unit **ret, struct error *error);
+
+/* Enters the serving instance as a reader: it stays until plugin_leave, also while a restart drains it. So looking at a
+ * plugin is never refused because somebody changes it. */
+int unit_enter(struct supervisor *supervisor, const char *name, struct unit **ret, struct plugin_visit *visit,
+	       struct error *error);
+/* With supervisor.lock held. */
+void unit_view(struct unit *unit, struct supervisor_plugin *ret);
 
 int unit_new(struct supervisor *supervisor, const char *name, struct unit **ret);
 void unit_set_state(struct supervisor *supervisor, struct unit *unit, enum supervisor_state state, const char *why);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "host.h"
 #include "supervisor-internal.h"
-#include "symbol.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -50,8 +49,8 @@ look_instance(struct instance *instance, void *ctx)
 	scope_escapes(instance_space(instance), add_escape, view);
 }
 
-static void
-view_unit(struct unit *unit, struct supervisor_plugin *ret)
+void
+unit_view(struct unit *unit, struct supervisor_plugin *ret)
 {
 	struct supervisor_plugin view = {0};
 	const struct stats *stats = plugin_stats(unit->plugin);
@@ -103,7 +102,7 @@ supervisor_get(struct supervisor *supervisor, size_t index, struct supervisor_pl
 			found = supervisor->units[i];
 	}
 	if (found != NULL)
-		view_unit(found, ret);
+		unit_view(found, ret);
 	pthread_mutex_unlock(&supervisor->lock);
 	return found != NULL ? 0 : -ENOENT;
 }
@@ -117,18 +116,16 @@ supervisor_find(struct supervisor *supervisor, const char *name, struct supervis
 	pthread_mutex_lock(&supervisor->lock);
 	int r = unit->config != NULL ? 0 : -ENOENT;
 	if (r == 0)
-		view_unit(unit, ret);
+		unit_view(unit, ret);
 	pthread_mutex_unlock(&supervisor->lock);
 	return r;
 }
 
 /* --- what the plugin says ---------------------------------------------------------------------------------------- */
 
-/* Enters the serving instance as a reader: it stays until plugin_leave, also while a restart drains it. So looking at a
- * plugin is never refused because somebody changes it. */
-static int
-enter_serving(struct supervisor *supervisor, const char *name, struct unit **ret, struct plugin_visit *visit,
-	      struct error *error)
+int
+unit_enter(struct supervisor *supervisor, const char *name, struct unit **ret, struct plugin_visit *visit,
+	   struct error *error)
 {
 	struct unit *unit = supervisor_unit(supervisor, name);
 	int r = 0;
@@ -155,7 +152,7 @@ supervisor_words(struct supervisor *supervisor, const char *name, json_t **ret_c
 	struct unit *unit;
 	struct plugin_visit visit;
 
-	int r = enter_serving(supervisor, name, &unit, &visit, error);
+	int r = unit_enter(supervisor, name, &unit, &visit, error);
 	if (r < 0)
 		return r;
 	struct instance *instance = visit.instance;
@@ -171,98 +168,4 @@ supervisor_words(struct supervisor *supervisor, const char *name, json_t **ret_c
 	plugin_leave(&visit);
 	*ret_counters = counters;
 	return 0;
-}
-
-/* --- dump -------------------------------------------------------------------------------------------------------- */
-
-static void
-put_site(struct symbol_resolver *resolver, const struct heap_profile *profile, const struct heap_site_usage *usage,
-	 const char *scope, struct supervisor_site *ret)
-{
-	struct symbol symbol;
-
-	symbol_resolve(resolver, usage->site, &symbol);
-	ret->address = usage->site;
-	ret->scope = usage->arena ? "arena" : scope;
-	ret->bytes = usage->bytes;
-	ret->objects = usage->objects;
-	ret->oldest = profile->epoch - usage->first_epoch;
-	ret->youngest = profile->epoch - usage->last_epoch;
-	ret->line = symbol.line;
-	ret->offset = symbol.offset;
-	snprintf(ret->function, sizeof(ret->function), "%s", symbol.function != NULL ? symbol.function : "");
-	snprintf(ret->file, sizeof(ret->file), "%s", symbol.file != NULL ? symbol.file : "");
-	snprintf(ret->module, sizeof(ret->module), "%s", symbol.module != NULL ? symbol.module : "?");
-	snprintf(ret->build_id, sizeof(ret->build_id), "%s", symbol.build_id != NULL ? symbol.build_id : "");
-}
-
-static int
-by_bytes(const void *a, const void *b)
-{
-	const struct supervisor_site *x = a, *y = b;
-	return x->bytes < y->bytes ? 1 : x->bytes > y->bytes ? -1 : 0;
-}
-
-static int
-dump_instance(struct unit *unit, struct instance *instance, uint32_t min_age, struct supervisor_dump *dump)
-{
-	const struct image_mapping *mapping = instance_mapping(instance);
-	CLEANUP(heap_profile_free) struct heap_profile *own = NULL;
-	CLEANUP(heap_profile_free) struct heap_profile *foreign = NULL;
-	CLEANUP(symbol_resolver_free) struct symbol_resolver *resolver = NULL;
-	const char *base = strrchr(image_path(mapping->image), '/');
-
-	int r = heap_profile_take(scope_space_own(instance_space(instance)), min_age, &own);
-	if (r == 0)
-		r = heap_profile_take(plugin_foreign(unit->plugin), min_age, &foreign);
-	if (r == 0)
-		r = symbol_resolver_new(image_fd(mapping->image), mapping->start, mapping->end,
-					base != NULL ? base + 1 : image_path(mapping->image), &resolver);
-	if (r < 0)
-		return r;
-	dump->sites = calloc(own->count + foreign->count + 1, sizeof(*dump->sites));
-	if (dump->sites == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; i < own->count; i++)
-		put_site(resolver, own, &own->sites[i], "plugin", &dump->sites[dump->count++]);
-	for (size_t i = 0; i < foreign->count; i++)
-		put_site(resolver, foreign, &foreign->sites[i], "foreign", &dump->sites[dump->count++]);
-	qsort(dump->sites, dump->count, sizeof(*dump->sites), by_bytes);
-	dump->epoch = own->epoch;
-	memcpy(dump->age_bytes, own->age_bytes, sizeof(dump->age_bytes));
-	return 0;
-}
-
-int
-supervisor_dump(struct supervisor *supervisor, const char *name, uint32_t min_age, struct supervisor_dump **ret,
-		struct error *error)
-{
-	struct unit *unit;
-	struct plugin_visit visit;
-	CLEANUP(supervisor_dump_free) struct supervisor_dump *dump = calloc(1, sizeof(*dump));
-	if (dump == NULL)
-		return error_set(error, -ENOMEM, "out of memory");
-
-	int r = enter_serving(supervisor, name, &unit, &visit, error);
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&supervisor->lock);
-	view_unit(unit, &dump->plugin);
-	pthread_mutex_unlock(&supervisor->lock);
-	r = dump_instance(unit, visit.instance, min_age, dump);
-	plugin_leave(&visit);
-	if (r < 0)
-		return error_set(error, r, "cannot dump plugin %s: %s", name, strerror(-r));
-	*ret = STEAL(dump);
-	return 0;
-}
-
-void
-supervisor_dump_free(struct supervisor_dump **dumpp)
-{
-	if (*dumpp == NULL)
-		return;
-	free((*dumpp)->sites);
-	free(*dumpp);
-	*dumpp = NULL;
 }

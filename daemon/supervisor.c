@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "supervisor.h"
 
+#include "capture.h"
 #include "connection.h"
 #include "host.h"
 #include "supervisor-internal.h"
@@ -527,6 +528,7 @@ supervisor_free(struct supervisor **supervisorp)
 			unit->zombies = next;
 		}
 		image_unref(&unit->image);
+		capture_unref(&unit->peak);
 		config_unref(&unit->held);
 		/* A zombie's threads may still use the plugin's heaps: leave them to the end of the process. */
 		if (!zombies)

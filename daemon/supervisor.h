@@ -66,6 +66,33 @@ int supervisor_find(struct supervisor *supervisor, const char *name, struct supe
 int supervisor_words(struct supervisor *supervisor, const char *name, json_t **ret_counters, json_t **ret_dump,
 		     struct error *error);
 
+/* A call address, resolved. Empty strings where nothing is known. */
+struct supervisor_place {
+	uintptr_t address;
+	char function[128], file[128], module[96], build_id[48];
+	int line;
+	uint64_t offset;
+	bool inside; /* in the plugin's own image */
+};
+
+/* One call stack of blocks that were sampled. The numbers are estimates; they say how a site's exact bytes divide. */
+struct supervisor_stack {
+	uintptr_t site; /* the allocating call: the innermost frame's */
+	bool foreign;
+	uint64_t bytes, objects, allocated_bytes, allocated_objects;
+	unsigned depth;
+	/* In supervisor_dump.places, innermost first, up to the plugin's outermost. */
+	uint32_t frames[HEAP_STACK_FRAMES];
+};
+
+/* What requests of a route that were answered so left behind at a site; exact, since the instance began. */
+struct supervisor_escape {
+	uint32_t place; /* in the array that comes with it; its address is 0 for what found no room in the books */
+	unsigned route; /* server_route() names it */
+	unsigned status_class;
+	uint64_t bytes, blocks, requests;
+};
+
 /* One group of live blocks with its place resolved. */
 struct supervisor_site {
 	uintptr_t address;
@@ -74,17 +101,43 @@ struct supervisor_site {
 	char function[128], file[128], module[96], build_id[48];
 	int line;
 	uint64_t offset;
+	uint32_t place;                          /* the same, in supervisor_dump.places */
+	uint64_t age_bytes[32], age_objects[32]; /* as heap.h */
+	size_t first_stack, stack_count;         /* its samples, in supervisor_dump.stacks */
 };
 struct supervisor_dump {
 	struct supervisor_plugin plugin;
-	uint64_t epoch;
+	uint64_t epoch, taken; /* taken: CLOCK_REALTIME seconds */
 	size_t count;
 	struct supervisor_site *sites; /* most bytes first */
 	uint64_t age_bytes[32];        /* own heap, by log2 of age */
+	size_t place_count, stack_count, escape_count;
+	struct supervisor_place *places;
+	struct supervisor_stack *stacks; /* by heap and site, most bytes first */
+	struct supervisor_escape *escapes;
+	uint64_t own_allocated, foreign_allocated;               /* bytes ever allocated, exact */
+	uint64_t own_allocated_objects, foreign_allocated_objects;
 };
 int supervisor_dump(struct supervisor *supervisor, const char *name, uint32_t min_age, struct supervisor_dump **ret,
 		    struct error *error);
+/* What the serving instance held at its highest so far, as the tick saw it. -ENODATA: nothing was kept yet. */
+int supervisor_dump_peak(struct supervisor *supervisor, const char *name, struct supervisor_dump **ret,
+			 struct error *error);
 void supervisor_dump_free(struct supervisor_dump **dump);
+
+/* Resolves the escapes of the serving instance; most bytes first. */
+struct supervisor_escapes {
+	uint64_t instance;
+	size_t count, place_count;
+	struct supervisor_escape *rows;
+	struct supervisor_place *places;
+};
+int supervisor_escapes(struct supervisor *supervisor, const char *name, struct supervisor_escapes *ret,
+		       struct error *error);
+void supervisor_escapes_clear(struct supervisor_escapes *escapes);
+/* Resolves one address in the serving instance. */
+int supervisor_resolve(struct supervisor *supervisor, const char *name, uintptr_t address,
+		       struct supervisor_place *ret, struct error *error);
 
 struct supervisor_eviction {
 	uint64_t claimed;                           /* what the hook says it freed */

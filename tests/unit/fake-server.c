@@ -132,6 +132,13 @@ server_config(struct server *server)
 	return server->fake.config;
 }
 
+const char *
+server_route(struct server *server, unsigned number)
+{
+	(void) server;
+	return number == 7 ? "first" : NULL;
+}
+
 uint64_t
 server_started(const struct server *server)
 {
@@ -328,6 +335,38 @@ supervisor_dump(struct supervisor *supervisor, const char *name, uint32_t min_ag
 	}
 	*ret = dump;
 	return 0;
+}
+
+int
+supervisor_escapes(struct supervisor *supervisor, const char *name, struct supervisor_escapes *ret,
+		   struct error *error)
+{
+	struct supervisor_escapes escapes = {.instance = 3, .count = 2, .place_count = 2};
+
+	(void) error;
+	(void) supervisor;
+	if (strcmp(name, "cache") == 0)
+		escapes.count = 0;
+	escapes.rows = calloc(2, sizeof(*escapes.rows));
+	escapes.places = calloc(2, sizeof(*escapes.places));
+	if (!escapes.rows || !escapes.places)
+		abort();
+	escapes.rows[0] = (struct supervisor_escape){
+		.place = 1, .route = 7, .status_class = 5, .bytes = 1600, .blocks = 100, .requests = 100};
+	escapes.rows[1] = (struct supervisor_escape){.place = 0, .bytes = 48, .blocks = 3, .requests = 2};
+	escapes.places[1] = (struct supervisor_place){.address = 0x1234, .line = 42};
+	strcpy(escapes.places[1].function, "leak_keep");
+	strcpy(escapes.places[1].file, "/src/plugins/leak.c");
+	*ret = escapes;
+	return 0;
+}
+
+void
+supervisor_escapes_clear(struct supervisor_escapes *escapes)
+{
+	free(escapes->rows);
+	free(escapes->places);
+	*escapes = (struct supervisor_escapes){0};
 }
 
 void

@@ -119,6 +119,7 @@ static const struct {
 	{"List", "{}"},
 	{"Show", "{\"plugin\":\"leak\"}"},
 	{"Routes", "{}"},
+	{"Escapes", "{}"},
 	{"Dump", "{\"plugin\":\"leak\"}"},
 	{"Dump", "{\"plugin\":\"leak\",\"top\":1,\"min_age\":7}"},
 	{"Evict", "{\"plugin\":\"cache\"}"},

@@ -188,6 +188,35 @@ test_words_of_plugins_become_utf8(void **state)
 	json_decref(reply);
 }
 
+/* --- escapes --------------------------------------------------------------------------------------------- */
+
+static void
+test_escapes_name_route_and_status(void **state)
+{
+	json_t *reply = run_well(*state, "Escapes", "{\"plugin\":\"leak\"}");
+	const json_t *rows = json_object_get(reply, "escapes"), *row = json_array_get(rows, 0);
+
+	assert_int_equal(json_array_size(rows), 2);
+	assert_string_equal(word(row, "route"), "first");
+	assert_string_equal(word(row, "status"), "5xx");
+	assert_string_equal(word(row, "function"), "leak_keep");
+	assert_string_equal(word(row, "place"), "leak.c:42");
+	assert_int_equal(number(row, "per_request"), 16);
+	/* What found no room in the books is of no route. */
+	row = json_array_get(rows, 1);
+	assert_null(json_object_get(row, "route"));
+	assert_null(json_object_get(row, "status"));
+	assert_int_equal(number(row, "bytes"), 48);
+	json_decref(reply);
+	reply = run_well(*state, "Escapes", "{}");
+	assert_int_equal(json_array_size(json_object_get(reply, "escapes")), 2);
+	json_decref(reply);
+	reply = run_well(*state, "Escapes", "{\"top\":1}");
+	assert_int_equal(json_array_size(json_object_get(reply, "escapes")), 1);
+	json_decref(reply);
+	run_badly(*state, "Escapes", "{\"plugin\":\"leek\"}", -ENOENT, "did you mean \"leak\"");
+}
+
 /* --- dump ------------------------------------------------------------------------------------------------ */
 
 static void
@@ -305,6 +334,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_log_level, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_routes_say_who_may, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_words_of_plugins_become_utf8, command_setup, command_teardown),
+		cmocka_unit_test_setup_teardown(test_escapes_name_route_and_status, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_dump_names_the_site, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_dump_shows_the_top, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_dump_writes_to_a_descriptor, command_setup, command_teardown),
