@@ -39,6 +39,13 @@ def settled(d, name):
                     f"{name} to be idle")
 
 
+def serves(d, path="/echo"):
+    """The neighbour answers."""
+    status, _, _ = d.client().get(path)
+    assert status == 200
+    return True
+
+
 class Gate:
     """A file fixtures wait for: closed until open() makes it."""
 
