@@ -21,7 +21,7 @@ struct snapshot {
 struct snapshot_store;
 
 int snapshot_store_new(struct snapshot_store **ret);
-	uint16_t *route_numbers; /* by config_route.index; a name keeps its number for good */
+/* Takes its own reference of config; plugins is an array of config->plugin_count, the store's own once it succeeded. */
 int snapshot_publish(struct snapshot_store *store, struct config *config, struct plugin **plugins);
 /* NULL before the first publish. */
 struct snapshot *snapshot_acquire(struct snapshot_store *store);
