@@ -81,7 +81,9 @@ static const struct schema_row limits_rows[] = {
 	{"idle_timeout", SCHEMA_DURATION, offsetof(struct config, limits.idle_timeout), .min = 1000, .max = DAY,
 	 .fallback = "75s", .help = "A connection without a request is closed after this long."},
 	{"header_size", SCHEMA_SIZE, offsetof(struct config, limits.header_size), .min = KIB, .max = MIB,
-	 .fallback = "16KiB", .help = "Request line and header fields together; more is answered with 431."},
+	 .fallback = "8KiB",
+	 .help = "Request line and header fields together; more is answered with 431. A larger value than at the start needs "
+		 "a restart."},
 	{"header_count", SCHEMA_INT, offsetof(struct config, limits.header_count), .min = 1, .max = 10000,
 	 .fallback = "100", .help = "Header fields of a request; more are answered with 431."},
 	{"body_size", SCHEMA_SIZE, offsetof(struct config, limits.body_size), .min = 0, .max = TIB, .fallback = "1MiB",

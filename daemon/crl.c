@@ -2,6 +2,7 @@
 #include "crl.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -16,6 +17,10 @@ struct crl {
 	time_t this_update, next_update;
 	struct serial *serials; /* sorted */
 	size_t count;
+	/* Of an intermediate authority, whose certificate only clients bring: the list as it is, until one that it verifies
+	 * with has come along. */
+	gnutls_datum_t unproved;
+	atomic_bool proved;
 };
 
 struct crl_store {
@@ -76,9 +81,10 @@ check_extensions(const char *file, unsigned number, gnutls_x509_crl_t crl, struc
 	}
 }
 
+/* ret_proved: false if the issuer is not among the authorities. */
 static int
 check_signature(const char *file, unsigned number, gnutls_x509_crl_t crl, gnutls_x509_crt_t *authorities,
-		unsigned count, struct error *error)
+		unsigned count, bool *ret_proved, struct error *error)
 {
 	unsigned status = 0;
 	int r = gnutls_x509_crl_verify(crl, authorities, count, 0, &status);
@@ -86,15 +92,41 @@ check_signature(const char *file, unsigned number, gnutls_x509_crl_t crl, gnutls
 	status &= ~(unsigned) (GNUTLS_CERT_REVOCATION_DATA_SUPERSEDED | GNUTLS_CERT_REVOCATION_DATA_ISSUED_IN_FUTURE);
 	if (r < 0)
 		return error_set(error, -EBADMSG, "%s: list %u: %s", file, number, gnutls_strerror(r));
-	/* The list of an intermediate authority: clients bring that certificate along, so it is not here to verify
-	 * with. The file is the operator's own word; a list can only take rights away. */
-	if (status & GNUTLS_CERT_SIGNER_NOT_FOUND)
-		return 0;
-	if (status & ~(unsigned) GNUTLS_CERT_INVALID)
+	*ret_proved = !(status & GNUTLS_CERT_SIGNER_NOT_FOUND);
+	if (*ret_proved && status & ~(unsigned) GNUTLS_CERT_INVALID)
 		return error_set(error, -EBADMSG,
-				 "%s: list %u names an authority of client_ca as its issuer but is not signed by it",
-				 file, number);
+				 "%s: list %u names an authority of client_ca as its issuer but is not signed by it", file,
+				 number);
 	return 0;
+}
+
+static int
+keep_unproved(const char *file, gnutls_x509_crl_t crl, struct crl *into, struct error *error)
+{
+	if (gnutls_x509_crl_export2(crl, GNUTLS_X509_FMT_DER, &into->unproved) < 0)
+		return error_set(error, -ENOMEM, "%s: out of memory", file);
+	return 0;
+}
+
+/* True if the list is signed by this issuer, which itself was verified with the chain. */
+static bool
+prove(struct crl *list, gnutls_x509_crt_t issuer)
+{
+	gnutls_x509_crl_t crl = NULL;
+	unsigned status = 0;
+
+	if (atomic_load_explicit(&list->proved, memory_order_acquire))
+		return true;
+	bool proved = gnutls_x509_crl_init(&crl) == 0 &&
+		      gnutls_x509_crl_import(crl, &list->unproved, GNUTLS_X509_FMT_DER) == 0 &&
+		      gnutls_x509_crl_verify(crl, &issuer, 1, 0, &status) == 0;
+	status &= ~(unsigned) (GNUTLS_CERT_REVOCATION_DATA_SUPERSEDED | GNUTLS_CERT_REVOCATION_DATA_ISSUED_IN_FUTURE);
+	proved = proved && !(status & ~(unsigned) GNUTLS_CERT_INVALID);
+	if (crl)
+		gnutls_x509_crl_deinit(crl);
+	if (proved)
+		atomic_store_explicit(&list->proved, true, memory_order_release);
+	return proved;
 }
 
 static int
@@ -157,13 +189,17 @@ read_lists(const char *file, gnutls_x509_crl_t *crls, unsigned count, gnutls_x50
 	if (!store->lists)
 		return error_set(error, -ENOMEM, "%s: out of memory", file);
 	for (unsigned i = 0; i < count; i++) {
+		bool proved = false;
 		int r = check_extensions(file, i + 1, crls[i], error);
 		if (r == 0)
-			r = check_signature(file, i + 1, crls[i], authorities, authority_count, error);
+			r = check_signature(file, i + 1, crls[i], authorities, authority_count, &proved, error);
 		if (r == 0) {
 			store->count++; /* half-built lists are freed too */
+			atomic_init(&store->lists[i].proved, proved);
 			r = read_list(file, i + 1, crls[i], &store->lists[i], error);
 		}
+		if (r == 0 && !proved)
+			r = keep_unproved(file, crls[i], &store->lists[i], error);
 		if (r < 0)
 			return r;
 	}
@@ -192,7 +228,8 @@ crl_load(const char *file, const gnutls_datum_t *pem, gnutls_x509_crt_t *authori
 }
 
 int
-crl_look_up(const struct crl_store *store, gnutls_x509_crt_t certificate, time_t now, struct crl_answer *ret)
+crl_look_up(const struct crl_store *store, gnutls_x509_crt_t certificate, gnutls_x509_crt_t authority, time_t now,
+	    struct crl_answer *ret)
 {
 	unsigned char bytes[64];
 	size_t size = sizeof(bytes);
@@ -205,10 +242,12 @@ crl_look_up(const struct crl_store *store, gnutls_x509_crt_t certificate, time_t
 	if (gnutls_x509_crt_get_raw_issuer_dn(certificate, &issuer) < 0)
 		return -EBADMSG;
 	for (size_t i = 0; i < store->count; i++) {
-		const struct crl *list = &store->lists[i];
+		struct crl *list = &store->lists[i];
 		if (list->issuer.size != issuer.size || memcmp(list->issuer.data, issuer.data, issuer.size) != 0)
 			continue;
-		if (list->this_update <= now && list->next_update != (time_t) -1 && list->next_update >= now)
+		/* A list nobody could verify may take rights away, and proves nothing else. */
+		if (list->this_update <= now && list->next_update != (time_t) -1 && list->next_update >= now &&
+		    prove(list, authority))
 			answer.fresh = true;
 		if (bsearch(&serial, list->serials, list->count, sizeof(serial), serial_compare))
 			answer.revoked = true;
@@ -238,6 +277,7 @@ crl_free(struct crl_store **store)
 	for (size_t i = 0; i < (*store)->count; i++) {
 		free((*store)->lists[i].issuer.data);
 		free((*store)->lists[i].serials);
+		gnutls_free((*store)->lists[i].unproved.data);
 	}
 	free((*store)->lists);
 	free(*store);

@@ -5,7 +5,7 @@
  * GnuTLS keeps a list's whole parse tree and walks it for every handshake; a list of a large authority then costs many
  * times its file in memory and milliseconds a handshake.
  *
- * Threads: immutable after crl_load. Owns: copies of all it needs.
+ * Threads: any, after crl_load. Owns: copies of all it needs.
  */
 #include "error.h"
 
@@ -20,11 +20,15 @@ struct crl_answer {
 	bool fresh;   /* a list of the issuer covers now */
 };
 
-/* pem: one or more lists; those of the authorities must be signed by them, those of other (intermediate) issuers are
- * taken as they are. Delta, indirect and partitioned lists are refused. */
+/* pem: one or more lists. Those of the authorities must be signed by them; those of other issuers, intermediate
+ * authorities, are kept aside until crl_look_up meets a certificate they verify with. Delta, indirect and partitioned
+ * lists are refused. */
 int crl_load(const char *file, const gnutls_datum_t *pem, gnutls_x509_crt_t *authorities, unsigned authority_count,
 	     struct crl_store **ret, struct error *error);
-int crl_look_up(const struct crl_store *store, gnutls_x509_crt_t certificate, time_t now, struct crl_answer *ret);
+/* authority: the certificate's issuer, verified. A list that is not proved to be its counts what it revokes, but never as
+ * fresh. */
+int crl_look_up(const struct crl_store *store, gnutls_x509_crt_t certificate, gnutls_x509_crt_t authority, time_t now,
+		struct crl_answer *ret);
 /* The earliest nextUpdate; 0 if no list has one. */
 time_t crl_next_update(const struct crl_store *store);
 void crl_free(struct crl_store **store); /* accepts NULL */

@@ -122,8 +122,17 @@ edge_connection_new(struct endpoint *endpoint, struct edge_profile *profile, int
 static void
 log_refusal(const struct edge_connection *connection, enum tls_refusal refusal)
 {
+	/* Anybody can be refused as often as they like: the counters have them all, the log the first few of a second. */
+	enum { A_SECOND = 20 };
+	static atomic_uint_fast64_t second, records;
 	char address[LISTENER_ADDRESS];
+	uint64_t now = deadline_now(connection->endpoint->wheel) / 1000000;
+
 	if (log_level() < LOG_INFO)
+		return;
+	if (atomic_exchange(&second, now) != now)
+		atomic_store(&records, 0);
+	if (atomic_fetch_add(&records, 1) >= A_SECOND)
 		return;
 	listener_format(&connection->address.any, address);
 	log_record(LOG_INFO,

@@ -101,6 +101,13 @@ notify_completed(void *cls, struct MHD_Connection *mhd, void **exchange, enum MH
 	edge_exchange_end(mhd, exchange, how == MHD_REQUEST_TERMINATED_COMPLETED_OK);
 }
 
+size_t
+edge_serve_pool(const struct config_limits *limits)
+{
+	size_t pool = limits->header_size + (size_t) limits->header_count * POOL_FIELD + POOL_ANSWER;
+	return pool < POOL_LEAST ? POOL_LEAST : pool;
+}
+
 int
 edge_serve_start(struct endpoint *endpoint, int64_t threads, const struct config_limits *limits, struct error *error)
 {
@@ -112,9 +119,7 @@ edge_serve_start(struct endpoint *endpoint, int64_t threads, const struct config
 	handshake_init(edge_record_handshake);
 	if (threads <= 0)
 		threads = sysconf(_SC_NPROCESSORS_ONLN);
-	size_t pool = limits->header_size + (size_t) limits->header_count * POOL_FIELD + POOL_ANSWER;
-	if (pool < POOL_LEAST)
-		pool = POOL_LEAST;
+	size_t pool = edge_serve_pool(limits);
 	/* Our own limit is the one that counts; libmicrohttpd divides its by threads and drops what exceeds a share. */
 	unsigned most = (unsigned) (limits->connections + 1) * (unsigned) threads;
 	struct MHD_OptionItem options[] = {
@@ -137,7 +142,7 @@ edge_serve_start(struct endpoint *endpoint, int64_t threads, const struct config
 		return error_set(error, -EIO,
 				 "libmicrohttpd %s does not start: it needs TLS, epoll and threads compiled in",
 				 MHD_get_version());
-	endpoint->pool_header = limits->header_size;
+	endpoint->pool = pool;
 	return 0;
 }
 

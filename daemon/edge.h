@@ -123,7 +123,7 @@ struct endpoint {
 	struct deadline_wheel *wheel;
 	struct peer_limit *peers;
 	struct MHD_Daemon *mhd;
-	size_t pool_header; /* the largest head the serving daemon has room for */
+	size_t pool; /* bytes the serving daemon has for a connection's heads */
 	atomic_uint open;
 	atomic_bool draining, stopping;
 	int epoll, wake; /* the watch thread's set; an eventfd in it */
@@ -190,6 +190,8 @@ void edge_watch(struct edge_connection *connection, uint32_t events);
 void edge_unwatch(struct edge_connection *connection);
 
 /* edge-serve.c: libmicrohttpd's daemon. */
+/* What a connection needs for the heads of a request and its answer. */
+size_t edge_serve_pool(const struct config_limits *limits);
 int edge_serve_start(struct endpoint *endpoint, int64_t threads, const struct config_limits *limits,
 		     struct error *error);
 void edge_serve_stop(struct endpoint *endpoint);

@@ -63,7 +63,7 @@ largest_body(const struct config *config)
 }
 
 static int
-profile_new(const struct endpoint *endpoint, const struct config *config, const struct config_listener *listener,
+profile_new(const struct config *config, const struct config_listener *listener,
 	    struct tls_set *set, struct edge_profile **ret)
 {
 	const struct config_limits *limits = &config->limits;
@@ -75,12 +75,8 @@ profile_new(const struct endpoint *endpoint, const struct config *config, const 
 	profile->listener = strdup(listener->name);
 	if (!profile->listener)
 		return -ENOMEM;
-	size_t header = limits->header_size;
-	/* The serving daemon's buffers were sized when it started. */
-	if (endpoint->pool_header && header > endpoint->pool_header)
-		header = endpoint->pool_header;
 	profile->gate = (struct gate_limits){
-		.header_size = header,
+		.header_size = limits->header_size,
 		.header_count = (size_t) limits->header_count,
 		.body_size = largest_body(config),
 	};
@@ -150,7 +146,7 @@ listener_prepare(struct endpoint *endpoint, const struct config *config, const s
 	if (r < 0)
 		return error_prefix(error, "listener %s", wanted->name);
 	into->count++;
-	r = profile_new(endpoint, config, wanted, sets->sets[wanted->tls_set - config->tls], &item->profile);
+	r = profile_new(config, wanted, sets->sets[wanted->tls_set - config->tls], &item->profile);
 	return r < 0 ? error_set(error, r, "out of memory") : 0;
 }
 
@@ -274,6 +270,10 @@ endpoint_reload(struct endpoint *endpoint, const struct config *config, struct e
 	CLEANUP(listeners_clear) struct listeners fresh = {0};
 	if (atomic_load(&endpoint->draining))
 		return error_set(error, -ESHUTDOWN, "the endpoint is draining");
+	if (edge_serve_pool(&config->limits) > endpoint->pool)
+		return error_set(error, -EINVAL,
+				 "limits.header_size and limits.header_count cannot grow while the daemon runs (its buffers were "
+				 "sized when it started); restart it");
 	int r = listeners_prepare(endpoint, config, &fresh, error);
 	if (r < 0)
 		return r;

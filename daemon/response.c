@@ -6,7 +6,8 @@
 #include <string.h>
 #include <strings.h>
 
-enum { HEADERS_MAX = 64 };
+/* The head of an answer must fit the transport's memory for one, beside the request's. */
+enum { HEADERS_MAX = 64, HEAD_MAX = 3584 };
 
 /* RFC 9110, 5.6.2: the characters of a token. */
 static bool
@@ -58,6 +59,9 @@ response_add_header(struct response *response, const char *name, const char *val
 		return error_set(error, -EINVAL, "header %s belongs to the transport", name);
 	if (response->header_count == HEADERS_MAX)
 		return error_set(error, -E2BIG, "an answer has at most %d headers", HEADERS_MAX);
+	size_t name_size = strlen(name) + 1, value_size = strlen(value) + 1;
+	if (response->head_size + name_size + value_size + 2 > HEAD_MAX)
+		return error_set(error, -E2BIG, "the headers of an answer have at most %d bytes", HEAD_MAX);
 	if (response->header_count == response->header_capacity) {
 		size_t capacity = response->header_capacity == 0 ? 4 : response->header_capacity * 2;
 		void *grown = reallocarray(response->headers, capacity, sizeof(*response->headers));
@@ -67,13 +71,13 @@ response_add_header(struct response *response, const char *name, const char *val
 		response->header_capacity = capacity;
 	}
 	/* Name and value share one block. */
-	size_t name_size = strlen(name) + 1, value_size = strlen(value) + 1;
 	char *block = malloc(name_size + value_size);
 	if (block == NULL)
 		return error_set(error, -ENOMEM, "out of memory");
 	memcpy(block, name, name_size);
 	memcpy(block + name_size, value, value_size);
 	response->headers[response->header_count++] = (struct response_header){block, block + name_size};
+	response->head_size += name_size + value_size + 2; /* ": " and CRLF instead of two NULs */
 	return 0;
 }
 

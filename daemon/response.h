@@ -20,7 +20,7 @@ struct response_header {
 struct response {
 	int status; /* 200..599; 0: none was set */
 	struct response_header *headers;
-	size_t header_count, header_capacity;
+	size_t header_count, header_capacity, head_size;
 	void *body; /* whole answers */
 	size_t length;
 	bool streamed;     /* the body comes from request_stream_read */
@@ -28,7 +28,8 @@ struct response {
 	bool close;        /* close the connection after it */
 };
 
-/* -EINVAL with a sentence for a bad name or value, -ENOMEM, -E2BIG past 64 headers. */
+/* -EINVAL with a sentence for a bad name or value, -ENOMEM, -E2BIG past 64 headers or 3,584 bytes of
+ * them. */
 int response_add_header(struct response *response, const char *name, const char *value, struct error *error);
 /* Replaces status and body; headers that were added stay. */
 int response_set(struct response *response, int status, const void *body, size_t length);

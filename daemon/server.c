@@ -170,6 +170,10 @@ adopt(struct server *server, void *arg, struct error *error)
 {
 	struct config *config = arg;
 
+	if (config->daemon.threads != server->config->daemon.threads)
+		return error_set(error, -EINVAL, "daemon.threads cannot change while the daemon runs; restart it");
+	if (strcmp(config->daemon.run_directory, server->config->daemon.run_directory) != 0)
+		return error_set(error, -EINVAL, "daemon.run_directory cannot change while the daemon runs; restart it");
 	int r = endpoint_reload(server->endpoint, config, error);
 	if (r < 0)
 		return r;

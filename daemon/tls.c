@@ -378,7 +378,7 @@ check_path(const struct tls_set *set, gnutls_x509_crt_t *sent, unsigned count)
 		/* An anchor whose own issuer is not known is where trust begins. */
 		if (!issuer || gnutls_x509_crt_check_issuer(certificate, certificate))
 			return TLS_ACCEPTED;
-		if (crl_look_up(set->crls, certificate, now, &answer) < 0)
+		if (crl_look_up(set->crls, certificate, issuer, now, &answer) < 0)
 			return TLS_BAD_CERTIFICATE;
 		if (answer.revoked)
 			return TLS_REVOKED;

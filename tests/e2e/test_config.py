@@ -19,7 +19,7 @@ control:
   socket: {run}/control.sock
 limits:
   handshake_timeout: 10s
-  header_size: 16KiB
+  header_size: 8KiB
   connections: 100
 tls:
   - name: main
@@ -72,7 +72,7 @@ MISTAKES = {
     "near-choice": ("    crl: required", "    crl: requird", "requird", ["requird", "required"]),
     "bare-number-duration": ("handshake_timeout: 10s", "handshake_timeout: 10", "10", ["handshake_timeout", "10s"]),
     "bad-duration-unit": ("handshake_timeout: 10s", "handshake_timeout: 10parsec", "10parsec", ["10parsec"]),
-    "bad-size": ("header_size: 16KiB", "header_size: 16XB", "16XB", ["16XB"]),
+    "bad-size": ("header_size: 8KiB", "header_size: 16XB", "16XB", ["16XB"]),
     "out-of-range": ("  connections: 100", "  connections: 0", "0", ["connections"]),
     "negative": ("  connections: 100", "  connections: -5", "-5", ["connections"]),
     "soft-above-hard": ("      soft: 48MiB", "      soft: 96MiB", None, ["soft", "hard"]),

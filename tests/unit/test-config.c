@@ -135,7 +135,7 @@ test_defaults(void **state UNUSED)
 	assert_int_equal(limits->body_timeout, 30000000);
 	assert_int_equal(limits->write_timeout, 60000000);
 	assert_int_equal(limits->idle_timeout, 75000000);
-	assert_int_equal(limits->header_size, 16384);
+	assert_int_equal(limits->header_size, 8192);
 	assert_int_equal(limits->header_count, 100);
 	assert_int_equal(limits->body_size, 1048576);
 	assert_int_equal(plugin->memory_soft, 48 << 20);

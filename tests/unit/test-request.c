@@ -976,6 +976,12 @@ test_headers_of_plugins_cannot_split_the_answer(void **state UNUSED)
 	for (int i = 0; i < 64; i++)
 		assert_int_equal(response_add_header(&response, "X", "a", NULL), 0);
 	assert_int_equal(response_add_header(&response, "X", "a", NULL), -E2BIG);
+	response_clear(&response);
+	char long_value[1800];
+	memset(long_value, 'v', sizeof(long_value) - 1);
+	long_value[sizeof(long_value) - 1] = '\0';
+	assert_int_equal(response_add_header(&response, "X", long_value, NULL), 0);
+	assert_int_equal(response_add_header(&response, "X", long_value, NULL), -E2BIG);
 	assert_int_equal(response_set(&response, 199, "", 0), -EINVAL);
 	assert_int_equal(response_set(&response, 600, "", 0), -EINVAL);
 	assert_int_equal(response_set(&response, 200, NULL, 1), -EINVAL);

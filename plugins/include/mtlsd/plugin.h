@@ -237,8 +237,9 @@ typedef struct mtlsd_host {
 	const char *(*attribute)(const mtlsd_request *request, const char *name);
 
 	/* --- answering ----------------------------------------------------------------------------------------- */
-	/* Adds a header. Framing headers are refused (-EINVAL); repeats are sent as repeats. A filter that passes on
-	 * may have added headers: they are sent with the handler's answer. */
+	/* Adds a header. Framing headers are refused (-EINVAL), as are more than 64, or 3,584 bytes of them in all
+	 * (-E2BIG); repeats are sent as repeats. A filter that passes on may have added headers: they are sent with the
+	 * handler's answer. */
 	int (*add_header)(mtlsd_request *request, const char *name, const char *value);
 	/* The whole answer; body is copied. Called again before it is sent, it is replaced. status: 200..599. */
 	int (*respond)(mtlsd_request *request, int status, const void *body, size_t length);
