@@ -82,7 +82,8 @@ static const struct schema_row limits_rows[] = {
 	 .fallback = "75s", .help = "A connection without a request is closed after this long."},
 	{"header_size", SCHEMA_SIZE, offsetof(struct config, limits.header_size), .min = KIB, .max = MIB,
 	 .fallback = "8KiB",
-	 .help = "Request line and header fields together; more is answered with 431. A larger value than at the start needs "
+	 .help = "Request line and header fields together; more is answered with 431. A larger value than at the start "
+		 "needs "
 		 "a restart."},
 	{"header_count", SCHEMA_INT, offsetof(struct config, limits.header_count), .min = 1, .max = 10000,
 	 .fallback = "100", .help = "Header fields of a request; more are answered with 431."},

@@ -10,7 +10,7 @@
 
 /* One plugin's pointer, in the connection's list and in the list of all. */
 struct entry {
-	struct entry *next;                  /* of the connection */
+	struct entry *next;                 /* of the connection */
 	struct entry *all_next, **all_link; /* of everything, to be found by instance */
 	struct connection *connection;
 	struct instance *instance;

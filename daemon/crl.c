@@ -17,8 +17,8 @@ struct crl {
 	time_t this_update, next_update;
 	struct serial *serials; /* sorted */
 	size_t count;
-	/* Of an intermediate authority, whose certificate only clients bring: the list as it is, until one that it verifies
-	 * with has come along. */
+	/* Of an intermediate authority, whose certificate only clients bring: the list as it is, until one that it
+	 * verifies with has come along. */
 	gnutls_datum_t unproved;
 	atomic_bool proved;
 };
@@ -95,8 +95,8 @@ check_signature(const char *file, unsigned number, gnutls_x509_crl_t crl, gnutls
 	*ret_proved = !(status & GNUTLS_CERT_SIGNER_NOT_FOUND);
 	if (*ret_proved && status & ~(unsigned) GNUTLS_CERT_INVALID)
 		return error_set(error, -EBADMSG,
-				 "%s: list %u names an authority of client_ca as its issuer but is not signed by it", file,
-				 number);
+				 "%s: list %u names an authority of client_ca as its issuer but is not signed by it",
+				 file, number);
 	return 0;
 }
 

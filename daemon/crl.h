@@ -25,8 +25,8 @@ struct crl_answer {
  * lists are refused. */
 int crl_load(const char *file, const gnutls_datum_t *pem, gnutls_x509_crt_t *authorities, unsigned authority_count,
 	     struct crl_store **ret, struct error *error);
-/* authority: the certificate's issuer, verified. A list that is not proved to be its counts what it revokes, but never as
- * fresh. */
+/* authority: the certificate's issuer, verified. A list that is not proved to be its counts what it revokes, but never
+ * as fresh. */
 int crl_look_up(const struct crl_store *store, gnutls_x509_crt_t certificate, gnutls_x509_crt_t authority, time_t now,
 		struct crl_answer *ret);
 /* The earliest nextUpdate; 0 if no list has one. */

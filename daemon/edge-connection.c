@@ -122,7 +122,8 @@ edge_connection_new(struct endpoint *endpoint, struct edge_profile *profile, int
 static void
 log_refusal(const struct edge_connection *connection, enum tls_refusal refusal)
 {
-	/* Anybody can be refused as often as they like: the counters have them all, the log the first few of a second. */
+	/* Anybody can be refused as often as they like: the counters have them all, the log the first few of a second.
+	 */
 	enum { A_SECOND = 20 };
 	static atomic_uint_fast64_t second, records;
 	char address[LISTENER_ADDRESS];

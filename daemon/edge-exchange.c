@@ -193,9 +193,9 @@ answer_page(struct edge_connection *connection, struct MHD_Connection *mhd, int 
 	return answer_queue(connection, mhd, status, answer, true);
 }
 
-/* Cuts the connection under an answer that cannot go on. Libmicrohttpd 0.9.75 forgets a connection whose reader reports an
- * error while its descriptor is in no epoll set (it never had to wait); a write that fails it does notice. So the socket
- * goes first, and the byte that is returned never leaves. The client misses the close_notify, as it should. */
+/* Cuts the connection under an answer that cannot go on. Libmicrohttpd 0.9.75 forgets a connection whose reader reports
+ * an error while its descriptor is in no epoll set (it never had to wait); a write that fails it does notice. So the
+ * socket goes first, and the byte that is returned never leaves. The client misses the close_notify, as it should. */
 static ssize_t
 stream_cut(struct exchange *exchange, char *buffer)
 {

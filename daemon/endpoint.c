@@ -63,8 +63,8 @@ largest_body(const struct config *config)
 }
 
 static int
-profile_new(const struct config *config, const struct config_listener *listener,
-	    struct tls_set *set, struct edge_profile **ret)
+profile_new(const struct config *config, const struct config_listener *listener, struct tls_set *set,
+	    struct edge_profile **ret)
 {
 	const struct config_limits *limits = &config->limits;
 	CLEANUP(edge_profile_unref) struct edge_profile *profile = calloc(1, sizeof(*profile));
@@ -272,7 +272,8 @@ endpoint_reload(struct endpoint *endpoint, const struct config *config, struct e
 		return error_set(error, -ESHUTDOWN, "the endpoint is draining");
 	if (edge_serve_pool(&config->limits) > endpoint->pool)
 		return error_set(error, -EINVAL,
-				 "limits.header_size and limits.header_count cannot grow while the daemon runs (its buffers were "
+				 "limits.header_size and limits.header_count cannot grow while the daemon runs (its "
+				 "buffers were "
 				 "sized when it started); restart it");
 	int r = listeners_prepare(endpoint, config, &fresh, error);
 	if (r < 0)

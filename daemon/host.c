@@ -63,9 +63,8 @@ host_log(const mtlsd_instance *self, mtlsd_log_level level, const char *format, 
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	snprintf(number, sizeof(number), "%llu", (unsigned long long) instance_number(instance));
-	log_record((int) level,
-		   LOG_FIELDS({"MTLSD_PLUGIN", instance_plugin(instance)}, {"MTLSD_INSTANCE", number}), "%s: %s",
-		   instance_plugin(instance), text);
+	log_record((int) level, LOG_FIELDS({"MTLSD_PLUGIN", instance_plugin(instance)}, {"MTLSD_INSTANCE", number}),
+		   "%s: %s", instance_plugin(instance), text);
 }
 
 static int

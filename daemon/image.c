@@ -32,11 +32,11 @@ static pthread_mutex_t loader = PTHREAD_MUTEX_INITIALIZER;
 
 /* Calls that change or end the whole process, or reach into its other parts. */
 static const char *const forbidden[] = {
-	"exit",      "_exit",      "_Exit",       "quick_exit", "fork",        "vfork",     "daemon",    "setuid",
-	"seteuid",   "setreuid",   "setresuid",   "setgid",     "setegid",     "setregid",  "setresgid", "setgroups",
-	"initgroups", "chdir",     "fchdir",      "chroot",     "umask",       "signal",    "sigaction", "sigprocmask",
-	"setlocale", "setenv",     "putenv",      "unsetenv",   "clearenv",    "mallopt",   "close_range", "closefrom",
-	"prctl",     "personality", "setrlimit",  "unshare",    "setns",
+	"exit",       "_exit",       "_Exit",     "quick_exit", "fork",     "vfork",    "daemon",      "setuid",
+	"seteuid",    "setreuid",    "setresuid", "setgid",     "setegid",  "setregid", "setresgid",   "setgroups",
+	"initgroups", "chdir",       "fchdir",    "chroot",     "umask",    "signal",   "sigaction",   "sigprocmask",
+	"setlocale",  "setenv",      "putenv",    "unsetenv",   "clearenv", "mallopt",  "close_range", "closefrom",
+	"prctl",      "personality", "setrlimit", "unshare",    "setns",
 };
 
 static int
@@ -45,15 +45,16 @@ image_check_file(const char *path, const struct stat *st, struct error *error)
 	if (!S_ISREG(st->st_mode))
 		return error_set(error, -ENOEXEC, "%s is not a regular file", path);
 	if (st->st_uid != 0 && st->st_uid != geteuid())
-		return error_set(error, -EPERM,
-				 "%s is owned by uid %u; a plugin must be owned by root or by the daemon's user (chown root)",
-				 path, st->st_uid);
+		return error_set(
+			error, -EPERM,
+			"%s is owned by uid %u; a plugin must be owned by root or by the daemon's user (chown root)",
+			path, st->st_uid);
 	if ((st->st_mode & (S_IWGRP | S_IWOTH)) != 0)
 		return error_set(error, -EPERM, "%s is writable by others (mode %04o); run: chmod go-w %s", path,
 				 st->st_mode & 07777, path);
 	if (st->st_size == 0 || st->st_size > IMAGE_MAX)
-		return error_set(error, -EFBIG, "%s has %" PRId64 " bytes; a plugin has between 1 byte and 256 MiB", path,
-				 (int64_t) st->st_size);
+		return error_set(error, -EFBIG, "%s has %" PRId64 " bytes; a plugin has between 1 byte and 256 MiB",
+				 path, (int64_t) st->st_size);
 	return 0;
 }
 
@@ -234,7 +235,8 @@ inspect_elf(Elf *elf, const char *path, struct inspection *inspection, struct er
 	if (ehdr.e_type != ET_DYN)
 		return error_set(error, -ENOEXEC, "%s is not a shared object (link it with -shared)", path);
 	if (machine != EM_NONE && ehdr.e_machine != machine)
-		return error_set(error, -ENOEXEC, "%s was built for another machine (ELF machine %u)", path, ehdr.e_machine);
+		return error_set(error, -ENOEXEC, "%s was built for another machine (ELF machine %u)", path,
+				 ehdr.e_machine);
 	for (Elf_Scn *section = NULL; (section = elf_nextscn(elf, section)) != NULL;) {
 		GElf_Shdr header;
 		if (gelf_getshdr(section, &header) == NULL)
@@ -243,15 +245,17 @@ inspect_elf(Elf *elf, const char *path, struct inspection *inspection, struct er
 			inspect_symbols(elf, section, &header, inspection);
 		if (header.sh_type == SHT_DYNAMIC && inspect_nodelete(section, &header))
 			return error_set(error, -ENOEXEC,
-					 "%s is linked with -z nodelete: it could never be unloaded; link it without", path);
+					 "%s is linked with -z nodelete: it could never be unloaded; link it without",
+					 path);
 	}
 	if (!inspection->found)
 		return error_set(error, -ENOEXEC,
-				 "%s exports no symbol %s; describe the plugin with MTLSD_PLUGIN (mtlsd/plugin.h)", path,
-				 inspection->symbol);
+				 "%s exports no symbol %s; describe the plugin with MTLSD_PLUGIN (mtlsd/plugin.h)",
+				 path, inspection->symbol);
 	if (inspection->bad_import != NULL)
 		return error_set(error, -ENOEXEC,
-				 "%s imports %s, which acts on the whole process; remove the call, or allow it with imports_allowed: [%s]",
+				 "%s imports %s, which acts on the whole process; remove the call, or allow it with "
+				 "imports_allowed: [%s]",
 				 path, inspection->bad_import, inspection->bad_import);
 	return 0;
 }
@@ -360,9 +364,11 @@ image_gone(const struct image_mapping *mapping)
 	while (gone && fgets(line, sizeof(line), maps) != NULL) {
 		uint64_t start, end, inode;
 		unsigned major, minor;
-		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %*s %x:%x %" SCNu64, &start, &end, &major, &minor, &inode) != 5)
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %*s %x:%x %" SCNu64, &start, &end, &major, &minor,
+			   &inode) != 5)
 			continue;
-		if (inode == mapping->inode && start < mapping->end && end > mapping->start) /* inodes are per file system */
+		if (inode == mapping->inode && start < mapping->end &&
+		    end > mapping->start) /* inodes are per file system */
 			gone = false;
 	}
 	fclose(maps);

@@ -66,8 +66,8 @@ struct instance_call {
 };
 /* A request callback: alone in the instance, or beside others with MTLSD_CONCURRENT. booking may be NULL. */
 void instance_call_begin(struct instance *instance, struct instance_call *call, struct scope_booking *booking);
-/* A control callback (evict, dump, health, reconfigure): alone, unless MTLSD_OVERLAP. -ETIMEDOUT, and nothing entered, if
- * a callback does not return within 5 s: a plugin that hangs must not hang who looks after it. */
+/* A control callback (evict, dump, health, reconfigure): alone, unless MTLSD_OVERLAP. -ETIMEDOUT, and nothing entered,
+ * if a callback does not return within 5 s: a plugin that hangs must not hang who looks after it. */
 int instance_call_exclusive(struct instance *instance, struct instance_call *call);
 void instance_call_end(struct instance_call *call);
 
@@ -88,7 +88,7 @@ void instance_count(struct instance *instance, int counter, uint64_t add);
 const char *instance_counter_name(const struct instance *instance, int counter); /* NULL past the last */
 uint64_t instance_counter_value(const struct instance *instance, int counter);
 
-/* fini (once), end of its threads, dlclose, proof, heap destroyed. No request and no connection data may be left. Clears
- * the pointer on success. -EBUSY with the reason when unload cannot be proved within grace microseconds: the instance
- * stays as it is (a zombie), and the call may be repeated. */
+/* fini (once), end of its threads, dlclose, proof, heap destroyed. No request and no connection data may be left.
+ * Clears the pointer on success. -EBUSY with the reason when unload cannot be proved within grace microseconds: the
+ * instance stays as it is (a zombie), and the call may be repeated. */
 int instance_end(struct instance **instance, uint64_t grace, struct error *error);

@@ -26,7 +26,8 @@ mtlsd_access = \
 	daemon/yaml.c daemon/yaml.h daemon/glob.c daemon/glob.h daemon/identity.c daemon/identity.h daemon/router.c daemon/router.h
 mtlsd_plugin = \
 	daemon/response.c daemon/response.h daemon/connection.c daemon/connection.h daemon/settings.c daemon/settings.h \
-	daemon/image.c daemon/image.h daemon/instance.c daemon/instance.h daemon/plugin.c daemon/plugin.h
+	daemon/image.c daemon/image.h daemon/instance.c daemon/instance.h daemon/instance-internal.h \
+	daemon/instance-call.c daemon/instance-start.c daemon/monotonic.h daemon/plugin.c daemon/plugin.h
 mtlsd_request = \
 	daemon/snapshot.c daemon/snapshot.h daemon/request.c daemon/request.h daemon/step.c daemon/step.h daemon/host.c \
 	daemon/host.h daemon/supervisor.c daemon/supervisor.h daemon/supervisor-internal.h daemon/supervisor-apply.c \
@@ -40,7 +41,7 @@ mtlsd_edge = \
 	daemon/edge-exchange.c daemon/edge-record.c daemon/edge-serve.c daemon/edge-table.c daemon/edge-watch.c \
 	daemon/endpoint.c daemon/endpoint.h
 mtlsd_control = \
-	daemon/job.c daemon/job.h daemon/command.c daemon/command.h daemon/commands.c daemon/command-daemon.c \
+	daemon/job.c daemon/job.h daemon/errand.c daemon/errand.h daemon/command.c daemon/command.h daemon/commands.c daemon/command-daemon.c \
 	daemon/command-dump.c daemon/command-escapes.c daemon/command-plugin.c daemon/introspect.c daemon/introspect.h daemon/outlet.c daemon/outlet.h \
 	daemon/peer.c daemon/peer.h daemon/caller.c daemon/caller.h daemon/caller-internal.h \
 	daemon/caller-call.c daemon/caller-job.c daemon/control.c daemon/control.h

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "plugin.h"
 
+#include "monotonic.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -57,7 +59,8 @@ plugin_free(struct plugin **pluginp)
 	struct plugin *plugin = *pluginp;
 	if (plugin == NULL)
 		return;
-	/* The foreign heap is kept on purpose: libraries may hold pointers into it for the rest of the process's life. */
+	/* The foreign heap is kept on purpose: libraries may hold pointers into it for the rest of the process's life.
+	 */
 	stats_free(&plugin->stats);
 	for (size_t i = 0; i < STATS_STRIPES; i++)
 		pthread_mutex_destroy(&plugin->stripes[i].lock);
@@ -190,24 +193,10 @@ plugin_requests(struct plugin *plugin, const struct instance *instance)
 	return requests;
 }
 
-static struct timespec
-time_in(uint64_t microseconds)
-{
-	struct timespec at;
-	clock_gettime(CLOCK_MONOTONIC, &at);
-	at.tv_sec += (time_t) (microseconds / 1000000);
-	at.tv_nsec += (long) (microseconds % 1000000) * 1000;
-	if (at.tv_nsec >= 1000000000) {
-		at.tv_sec++;
-		at.tv_nsec -= 1000000000;
-	}
-	return at;
-}
-
 bool
 plugin_drain(struct plugin *plugin, const struct instance *instance, uint64_t timeout)
 {
-	struct timespec until = time_in(timeout);
+	struct timespec until = monotonic_in(timeout);
 	bool empty;
 	int r = 0;
 

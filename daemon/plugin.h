@@ -2,9 +2,9 @@
 #pragma once
 /* plugin.h - a configured plugin: the instance that serves now, the visits inside its instances, its counters.
  *
- * A request visits an instance from admission to its `done`. Visits stand in striped lists, each with its own lock, which
- * also guards the reading of the current instance: a switch takes all stripes once, after which every new visit sees the
- * new instance, and the visits left in the old one are exactly those in the lists.
+ * A request visits an instance from admission to its `done`. Visits stand in striped lists, each with its own lock,
+ * which also guards the reading of the current instance: a switch takes all stripes once, after which every new visit
+ * sees the new instance, and the visits left in the old one are exactly those in the lists.
  *
  * Threads: plugin_enter/leave from any; switch, drain and bury by the supervisor, one at a time for one plugin.
  * Owns: the current instance, the foreign heap, counters; lives as long as the supervisor.

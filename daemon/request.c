@@ -148,8 +148,8 @@ static struct request *
 request_new(const struct request_head *head)
 {
 	size_t size = head->header_count * sizeof(struct request_header) + word_size(head->method) +
-		      word_size(head->target) + word_size(head->path) + word_size(head->query) + word_size(head->version) +
-		      word_size(head->host);
+		      word_size(head->target) + word_size(head->path) + word_size(head->query) +
+		      word_size(head->version) + word_size(head->host);
 	for (size_t i = 0; i < head->header_count; i++)
 		size += word_size(head->headers[i].name) + word_size(head->headers[i].value);
 	struct request *request = malloc(sizeof(*request) + 16 + size);
@@ -294,8 +294,8 @@ chain(struct request *request)
 
 	if (!step_enter(step))
 		return answer(request);
-	if (last && request->streaming !=
-			    ((instance_descriptor(step->visit.instance)->flags & MTLSD_STREAM_BODY) != 0)) {
+	if (last &&
+	    request->streaming != ((instance_descriptor(step->visit.instance)->flags & MTLSD_STREAM_BODY) != 0)) {
 		/* Between the head and now a reload changed how the plugin takes bodies. */
 		request_page(request, 503, "the service was replaced; try again");
 		return answer(request);

@@ -30,10 +30,10 @@ struct request_header {
 };
 
 struct request_head {
-	const char *method;  /* token, upper case as sent */
-	const char *target;  /* raw request target, for logs */
-	const char *path;    /* percent-decoded, checked by the framing gate: starts with '/', no ".", "..", "//", NUL */
-	const char *query;   /* raw, without '?'; NULL: none */
+	const char *method; /* token, upper case as sent */
+	const char *target; /* raw request target, for logs */
+	const char *path;   /* percent-decoded, checked by the framing gate: starts with '/', no ".", "..", "//", NUL */
+	const char *query;  /* raw, without '?'; NULL: none */
 	const char *version; /* "HTTP/1.1" */
 	const char *host;    /* lower case, without port; NULL: none (HTTP/1.0) */
 	const struct request_header *headers;
@@ -60,7 +60,8 @@ enum request_outcome {
 
 /* The service requests run against: the current snapshot, its router and the supervisor. */
 int request_service_new(struct supervisor *supervisor, struct request_service **ret);
-/* Makes a snapshot current for requests that begin from now on; those under way keep theirs. Takes its own reference. */
+/* Makes a snapshot current for requests that begin from now on; those under way keep theirs. Takes its own reference.
+ */
 int request_service_apply(struct request_service *service, struct config *config);
 /* Forgets snapshots that no request holds any more; returns how many old ones are still held. */
 size_t request_service_settle(struct request_service *service);

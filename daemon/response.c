@@ -39,8 +39,9 @@ is_value(const char *text)
 static bool
 is_framing(const char *name)
 {
-	static const char *const framing[] = {"Content-Length", "Transfer-Encoding", "Connection", "Keep-Alive", "Upgrade",
-					      "Trailer",        "Date",              "TE",         "Proxy-Connection"};
+	static const char *const framing[] = {"Content-Length",  "Transfer-Encoding", "Connection", "Keep-Alive",
+					      "Upgrade",         "Trailer",           "Date",       "TE",
+					      "Proxy-Connection"};
 	for (size_t i = 0; i < ARRAY_LENGTH(framing); i++) {
 		if (strcasecmp(name, framing[i]) == 0)
 			return true;

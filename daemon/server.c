@@ -2,9 +2,11 @@
 #include "server.h"
 
 #include "control.h"
+#include "errand.h"
 #include "heap.h"
 #include "job.h"
 #include "log.h"
+#include "monotonic.h"
 #include "request.h"
 
 #include <errno.h>
@@ -14,7 +16,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
@@ -23,15 +24,6 @@
 enum { TICK = 1000000, DRAIN_LOOK = 20000, SWEEP_LOOK = 5000 };
 
 enum server_phase { SERVER_STARTING, SERVER_RUNNING, SERVER_RELOADING, SERVER_DRAINING };
-
-/* Something a job thread wants done on the main thread while it waits. */
-struct errand {
-	int (*run)(struct server *server, void *arg, struct error *error);
-	void *arg;
-	struct error *error;
-	int result;
-	bool done;
-};
 
 struct server {
 	char *config_path;
@@ -43,6 +35,7 @@ struct server {
 	struct endpoint *endpoint;
 	struct control *control;
 	struct job_queue *jobs;
+	struct errands *errands;
 	sd_event_source *tick, *drain_timer;
 	uint64_t drain_until;
 	int exit_code;
@@ -50,74 +43,12 @@ struct server {
 	pthread_mutex_t reload; /* one reload at a time */
 	uint64_t generation;
 
-	pthread_mutex_t lock; /* guards config and errand */
+	pthread_mutex_t lock; /* guards config */
 	struct config *config;
-	struct errand *errand;
-	bool closing; /* the loop is over: errands fail */
-	pthread_cond_t errand_done;
-	int errand_fd;
 };
 
-/* --- errands: from a job's thread to the main thread --------------------------------------------------------------- */
-
-static int
-on_errand(sd_event_source *source UNUSED, int fd, uint32_t revents UNUSED, void *userdata)
-{
-	struct server *server = userdata;
-	uint64_t count;
-
-	(void) !read(fd, &count, sizeof(count));
-	pthread_mutex_lock(&server->lock);
-	struct errand *errand = server->errand;
-	server->errand = NULL;
-	pthread_mutex_unlock(&server->lock);
-	if (errand == NULL)
-		return 0;
-	int result = errand->run(server, errand->arg, errand->error);
-	pthread_mutex_lock(&server->lock);
-	errand->result = result;
-	errand->done = true;
-	pthread_cond_broadcast(&server->errand_done);
-	pthread_mutex_unlock(&server->lock);
-	return 0;
-}
-
-/* Reloads exclude each other, so there is one errand at a time. */
-static int
-run_on_main(struct server *server, int (*run)(struct server *, void *, struct error *), void *arg, struct error *error)
-{
-	struct errand errand = {.run = run, .arg = arg, .error = error};
-	const uint64_t one = 1;
-
-	pthread_mutex_lock(&server->lock);
-	errand.done = server->closing;
-	errand.result = -ESHUTDOWN;
-	if (!errand.done)
-		server->errand = &errand;
-	pthread_mutex_unlock(&server->lock);
-	(void) !write(server->errand_fd, &one, sizeof(one));
-	pthread_mutex_lock(&server->lock);
-	while (!errand.done)
-		pthread_cond_wait(&server->errand_done, &server->lock);
-	pthread_mutex_unlock(&server->lock);
-	return errand.result;
-}
-
-static void
-end_errands(struct server *server)
-{
-	pthread_mutex_lock(&server->lock);
-	server->closing = true;
-	if (server->errand != NULL) {
-		server->errand->result = error_set(server->errand->error, -ESHUTDOWN, "the daemon is ending");
-		server->errand->done = true;
-		server->errand = NULL;
-		pthread_cond_broadcast(&server->errand_done);
-	}
-	pthread_mutex_unlock(&server->lock);
-}
-
-/* --- what is told outside ------------------------------------------------------------------------------------------ */
+/* --- what is told outside ------------------------------------------------------------------------------------------
+ */
 
 static void
 notify_status(struct server *server, const char *what)
@@ -148,11 +79,13 @@ on_heap_fault(const struct heap_fault *fault, void *ctx UNUSED)
 		return;
 	char plugin[64];
 	snprintf(plugin, sizeof(plugin), "%.*s", (int) strcspn(fault->heap, "#/"), fault->heap);
-	log_record(LOG_ERR, LOG_FIELDS({"MTLSD_PLUGIN", plugin}), "plugin %s: %s (%p, heap %s, called from %#" PRIxPTR "), ignored",
-		   plugin, kinds[fault->kind], fault->block, fault->heap, fault->site);
+	log_record(LOG_ERR, LOG_FIELDS({"MTLSD_PLUGIN", plugin}),
+		   "plugin %s: %s (%p, heap %s, called from %#" PRIxPTR "), ignored", plugin, kinds[fault->kind],
+		   fault->block, fault->heap, fault->site);
 }
 
-/* --- configuration --------------------------------------------------------------------------------------------------- */
+/* --- configuration ---------------------------------------------------------------------------------------------------
+ */
 
 static void
 log_mistakes(const char *mistakes)
@@ -164,16 +97,24 @@ log_mistakes(const char *mistakes)
 	}
 }
 
+struct commit {
+	struct server *server;
+	struct config *config;
+};
+
 /* On the main thread: the parts that belong to it take the new configuration, all or none. */
 static int
-adopt(struct server *server, void *arg, struct error *error)
+adopt(void *arg, struct error *error)
 {
-	struct config *config = arg;
+	const struct commit *commit = arg;
+	struct server *server = commit->server;
+	struct config *config = commit->config;
 
 	if (config->daemon.threads != server->config->daemon.threads)
 		return error_set(error, -EINVAL, "daemon.threads cannot change while the daemon runs; restart it");
 	if (strcmp(config->daemon.run_directory, server->config->daemon.run_directory) != 0)
-		return error_set(error, -EINVAL, "daemon.run_directory cannot change while the daemon runs; restart it");
+		return error_set(error, -EINVAL,
+				 "daemon.run_directory cannot change while the daemon runs; restart it");
 	int r = endpoint_reload(server->endpoint, config, error);
 	if (r < 0)
 		return r;
@@ -196,11 +137,6 @@ adopt(struct server *server, void *arg, struct error *error)
 	return 0;
 }
 
-struct commit {
-	struct server *server;
-	struct config *config;
-};
-
 /* New instances serve already; publish, then let requests of the old snapshot end before plugins it used may go. */
 static int
 commit_reload(void *ctx, struct error *error)
@@ -208,7 +144,7 @@ commit_reload(void *ctx, struct error *error)
 	const struct commit *commit = ctx;
 	const struct timespec pause = {.tv_nsec = SWEEP_LOOK * 1000};
 
-	int r = run_on_main(commit->server, adopt, commit->config, error);
+	int r = errand_run(commit->server->errands, adopt, ctx, error);
 	if (r < 0)
 		return r;
 	for (uint64_t waited = 0; waited < commit->config->daemon.drain_timeout; waited += SWEEP_LOOK) {
@@ -244,7 +180,6 @@ reload(struct server *server, char **ret_mistakes, struct error *error)
 int
 server_reload(struct server *server, char **ret_mistakes, struct error *error)
 {
-	struct timespec now;
 	struct error why = {0};
 
 	pthread_mutex_lock(&server->reload);
@@ -253,9 +188,7 @@ server_reload(struct server *server, char **ret_mistakes, struct error *error)
 		pthread_mutex_unlock(&server->reload);
 		return error_set(error, -ESHUTDOWN, "the daemon is ending");
 	}
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
-		   (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000);
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, monotonic_now());
 	int r = reload(server, ret_mistakes, &why);
 	enum server_phase reloading = SERVER_RELOADING;
 	(void) atomic_compare_exchange_strong(&server->phase, &reloading, SERVER_RUNNING);
@@ -264,7 +197,8 @@ server_reload(struct server *server, char **ret_mistakes, struct error *error)
 	return r < 0 ? error_set(error, r, "%s", why.text) : 0;
 }
 
-/* --- signals --------------------------------------------------------------------------------------------------------- */
+/* --- signals ---------------------------------------------------------------------------------------------------------
+ */
 
 struct hangup {
 	struct server *server;
@@ -318,11 +252,9 @@ static void
 stop_work(void *arg)
 {
 	struct server *server = arg;
-	struct timespec now;
+	uint64_t now = monotonic_now();
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	uint64_t at = (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
-	supervisor_stop(server->supervisor, server->drain_until > at ? server->drain_until - at : 0);
+	supervisor_stop(server->supervisor, server->drain_until > now ? server->drain_until - now : 0);
 }
 
 static void
@@ -384,7 +316,8 @@ on_tick(sd_event_source *source, uint64_t now, void *userdata)
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
-/* --- start and end --------------------------------------------------------------------------------------------------- */
+/* --- start and end ---------------------------------------------------------------------------------------------------
+ */
 
 static int
 commit_first(void *ctx, struct error *error)
@@ -406,8 +339,7 @@ start_loop(struct server *server, struct error *error)
 	sigaddset(&mask, SIGHUP);
 	pthread_sigmask(SIG_BLOCK, &mask, NULL); /* before any thread exists: they all inherit it */
 	signal(SIGPIPE, SIG_IGN);
-	server->errand_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	int r = server->errand_fd < 0 ? -errno : sd_event_new(&server->event);
+	int r = sd_event_new(&server->event);
 	if (r >= 0)
 		r = sd_event_add_signal(server->event, NULL, SIGTERM, on_terminate, server);
 	if (r >= 0)
@@ -415,7 +347,7 @@ start_loop(struct server *server, struct error *error)
 	if (r >= 0)
 		r = sd_event_add_signal(server->event, NULL, SIGHUP, on_hangup, server);
 	if (r >= 0)
-		r = sd_event_add_io(server->event, NULL, server->errand_fd, EPOLLIN, on_errand, server);
+		r = errands_new(server->event, &server->errands);
 	if (r >= 0)
 		r = sd_event_now(server->event, CLOCK_MONOTONIC, &now);
 	if (r >= 0)
@@ -445,10 +377,12 @@ start_parts(struct server *server, struct error *error)
 	struct commit commit = {server, config};
 
 	if (mkdir(config->daemon.run_directory, 0755) < 0 && errno != EEXIST)
-		return error_set(error, -errno, "cannot make %s (daemon.run_directory): %m", config->daemon.run_directory);
+		return error_set(error, -errno, "cannot make %s (daemon.run_directory): %m",
+				 config->daemon.run_directory);
 	int r = heap_reserve(0, 0);
 	if (r < 0)
-		return error_set(error, r, "cannot reserve address space for plugin heaps: %s; is RLIMIT_AS set (ulimit -v)?",
+		return error_set(error, r,
+				 "cannot reserve address space for plugin heaps: %s; is RLIMIT_AS set (ulimit -v)?",
 				 strerror(-r));
 	heap_on_fault(on_heap_fault, NULL);
 	/* What libc sets up once for the whole process is not the doing of the plugin that asks first. */
@@ -485,11 +419,9 @@ server_new(const char *config_path, struct server **ret, struct error *error)
 	CLEANUP_FREE char *mistakes = NULL;
 	if (server == NULL)
 		return error_set(error, -ENOMEM, "out of memory");
-	server->errand_fd = -1;
 	server->started = (uint64_t) time(NULL);
 	pthread_mutex_init(&server->lock, NULL);
 	pthread_mutex_init(&server->reload, NULL);
-	pthread_cond_init(&server->errand_done, NULL);
 	server->config_path = realpath(config_path, NULL);
 	if (server->config_path == NULL)
 		return error_set(error, -errno, "cannot open %s: %m", config_path);
@@ -522,7 +454,7 @@ server_run(struct server *server)
 	atomic_store(&server->phase, SERVER_RUNNING);
 	notify_status(server, "READY=1");
 	int r = sd_event_loop(server->event);
-	end_errands(server);
+	errands_end(server->errands);
 	if (r < 0) {
 		log_error("the event loop failed: %s", strerror(-r));
 		return EXIT_FAILURE;
@@ -546,11 +478,9 @@ server_free(struct server **serverp)
 	supervisor_free(&server->supervisor);
 	sd_event_source_unref(server->tick);
 	sd_event_source_unref(server->drain_timer);
+	errands_free(&server->errands);
 	sd_event_unref(server->event);
-	if (server->errand_fd >= 0)
-		(void) close(server->errand_fd);
 	config_unref(&server->config);
-	pthread_cond_destroy(&server->errand_done);
 	pthread_mutex_destroy(&server->reload);
 	pthread_mutex_destroy(&server->lock);
 	free(server->config_path);
@@ -558,7 +488,8 @@ server_free(struct server **serverp)
 	*serverp = NULL;
 }
 
-/* --- for commands ---------------------------------------------------------------------------------------------------- */
+/* --- for commands ----------------------------------------------------------------------------------------------------
+ */
 
 struct supervisor *
 server_supervisor(struct server *server)

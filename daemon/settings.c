@@ -24,9 +24,9 @@ struct settings {
 };
 
 static const enum schema_type schema_types[] = {
-	[MTLSD_OPTION_BOOL] = SCHEMA_BOOL,         [MTLSD_OPTION_INT] = SCHEMA_INT,
-	[MTLSD_OPTION_SIZE] = SCHEMA_SIZE,         [MTLSD_OPTION_DURATION] = SCHEMA_DURATION,
-	[MTLSD_OPTION_STRING] = SCHEMA_STRING,     [MTLSD_OPTION_CHOICE] = SCHEMA_CHOICE,
+	[MTLSD_OPTION_BOOL] = SCHEMA_BOOL,       [MTLSD_OPTION_INT] = SCHEMA_INT,
+	[MTLSD_OPTION_SIZE] = SCHEMA_SIZE,       [MTLSD_OPTION_DURATION] = SCHEMA_DURATION,
+	[MTLSD_OPTION_STRING] = SCHEMA_STRING,   [MTLSD_OPTION_CHOICE] = SCHEMA_CHOICE,
 	[MTLSD_OPTION_STRINGS] = SCHEMA_STRINGS,
 };
 
@@ -47,7 +47,8 @@ settings_check_options(const mtlsd_option *options, struct error *error)
 	for (i = 0; options[i].name != NULL; i++) {
 		const mtlsd_option *option = &options[i];
 		if (i == OPTIONS_MAX)
-			return error_set(error, -EINVAL, "the option table has more than %d rows (is its end row missing?)",
+			return error_set(error, -EINVAL,
+					 "the option table has more than %d rows (is its end row missing?)",
 					 OPTIONS_MAX);
 		if (!is_option_name(option->name))
 			return error_set(error, -EINVAL, "option %zu has a name other than [a-z][a-z0-9_]*", i);

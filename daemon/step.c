@@ -125,7 +125,8 @@ close_job(struct pool_job *job)
 	step_close(CONTAINER_OF(job, struct step, job));
 }
 
-/* Closes the step if its time has come. Where a callback of the plugin may run on the calling thread, inline is true. */
+/* Closes the step if its time has come. Where a callback of the plugin may run on the calling thread, inline is true.
+ */
 static void
 step_try_close(struct step *step, bool here)
 {

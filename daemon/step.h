@@ -33,13 +33,13 @@ struct step {
 	struct request *request;
 	const struct config_plugin *config;
 	enum step_phase phase;
-	mtlsd_action action;   /* READY */
-	bool finished;         /* finish was called before the callback returned MTLSD_DEFER */
-	bool cancelling;       /* its cancel callback is to run or runs */
-	bool early;            /* close without waiting for the transport */
-	bool called;           /* request was called: done is owed */
-	bool queued_body;      /* the queued call is body, not request */
-	uint64_t until;        /* deadline, microseconds of the wheel's clock */
+	mtlsd_action action; /* READY */
+	bool finished;       /* finish was called before the callback returned MTLSD_DEFER */
+	bool cancelling;     /* its cancel callback is to run or runs */
+	bool early;          /* close without waiting for the transport */
+	bool called;         /* request was called: done is owed */
+	bool queued_body;    /* the queued call is body, not request */
+	uint64_t until;      /* deadline, microseconds of the wheel's clock */
 	struct scope_booking *booking;
 	struct scope_arena *arena;
 	void *data;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* How a new configuration becomes the set of plugins: prepare everything that can fail, switch, commit, adopt, retire. */
+/* How a new configuration becomes the set of plugins: prepare everything that can fail, switch, commit, adopt, retire.
+ */
 #include "host.h"
 #include "supervisor-internal.h"
 
@@ -46,7 +47,8 @@ needs_new_instance(const struct config *config, const struct config_plugin *a, c
 
 	return unit_file(config, a, old_path, sizeof(old_path)) < 0 ||
 	       unit_file(new_config, b, new_path, sizeof(new_path)) < 0 || strcmp(old_path, new_path) != 0 ||
-	       a->threads != b->threads || a->queue != b->queue || !strings_equal(&a->imports_allowed, &b->imports_allowed);
+	       a->threads != b->threads || a->queue != b->queue ||
+	       !strings_equal(&a->imports_allowed, &b->imports_allowed);
 }
 
 static bool
@@ -114,12 +116,15 @@ check_roles(struct supervisor *supervisor, const struct config *config, struct e
 			uint32_t flags = instance_descriptor(instance)->flags;
 			if ((flags & MTLSD_FILTER) == 0)
 				return error_set(error, -EINVAL,
-						 "%s:%d:%d: route %s: plugin %s is no filter (MTLSD_FILTER); make it the handler",
-						 config->file, route->node->line, route->node->column, route->name, unit->name);
+						 "%s:%d:%d: route %s: plugin %s is no filter (MTLSD_FILTER); make it "
+						 "the handler",
+						 config->file, route->node->line, route->node->column, route->name,
+						 unit->name);
 			if ((flags & MTLSD_STREAM_BODY) != 0)
-				return error_set(error, -EINVAL,
-						 "%s:%d:%d: route %s: filter %s streams bodies, which only a handler can",
-						 config->file, route->node->line, route->node->column, route->name, unit->name);
+				return error_set(
+					error, -EINVAL,
+					"%s:%d:%d: route %s: filter %s streams bodies, which only a handler can",
+					config->file, route->node->line, route->node->column, route->name, unit->name);
 		}
 	}
 	return 0;
@@ -141,10 +146,10 @@ struct change {
 	struct config *config;
 	size_t taken; /* units whose change is held: the first so many of the table */
 	struct {
-		struct instance *old;  /* served before; to be retired */
-		struct image *image;   /* of the instance that serves now, if it is new */
+		struct instance *old; /* served before; to be retired */
+		struct image *image;  /* of the instance that serves now, if it is new */
 		bool switched;
-	} *parts; /* by unit */
+	} * parts; /* by unit */
 };
 
 static int
@@ -156,7 +161,8 @@ take_all(struct change *change, struct error *error)
 		struct unit *unit = supervisor_unit(supervisor, change->config->plugins[i].name);
 		int r = unit == NULL ? unit_new(supervisor, change->config->plugins[i].name, &unit) : 0;
 		if (r < 0)
-			return error_set(error, r, "no room for plugin %s: %s", change->config->plugins[i].name, strerror(-r));
+			return error_set(error, r, "no room for plugin %s: %s", change->config->plugins[i].name,
+					 strerror(-r));
 	}
 	for (size_t i = 0; i < supervisor->count; i++) {
 		if (pthread_mutex_trylock(&supervisor->units[i]->change) != 0)
@@ -364,4 +370,3 @@ supervisor_check(const struct config *config, char **ret_mistakes)
 		free(text);
 	return r;
 }
-

@@ -2,6 +2,7 @@
 #pragma once
 /* supervisor-internal.h - the supervisor's table of plugins; shared by the supervisor*.c only.
  *
+ * Owns: the supervisor owns its units; a unit its plugin, image, zombies and, during a change, the fresh instance.
  * Threads: supervisor.lock guards the table and each unit's small facts (state, numbers, last_error, zombies); a unit's
  * `change` is held by whoever starts, switches, evicts or ends one of its instances. Order: change, then lock.
  */

@@ -85,8 +85,8 @@ unit_view(struct unit *unit, struct supervisor_plugin *ret)
 	for (const struct zombie *zombie = unit->zombies; zombie != NULL; zombie = zombie->next) {
 		view.zombies++;
 		if (view.last_error[0] == '\0')
-			snprintf(view.last_error, sizeof(view.last_error), "instance %" PRIu64 " could not be ended: %s",
-				 zombie->number, zombie->reason);
+			snprintf(view.last_error, sizeof(view.last_error),
+				 "instance %" PRIu64 " could not be ended: %s", zombie->number, zombie->reason);
 	}
 	*ret = view;
 }

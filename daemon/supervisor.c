@@ -4,6 +4,7 @@
 #include "capture.h"
 #include "connection.h"
 #include "host.h"
+#include "monotonic.h"
 #include "supervisor-internal.h"
 
 #include <dirent.h>
@@ -127,7 +128,7 @@ unit_serving(struct unit *unit)
 
 struct instance_options
 unit_options(struct supervisor *supervisor, struct unit *unit, const struct config *config,
-	    const struct config_plugin *plugin, struct image *image)
+	     const struct config_plugin *plugin, struct image *image)
 {
 	return (struct instance_options){
 		.plugin = unit->name,
@@ -155,21 +156,23 @@ unit_file(const struct config *config, const struct config_plugin *plugin, char 
 }
 
 int
-unit_read_image(const struct config *config, const struct config_plugin *plugin, struct image **ret, struct error *error)
+unit_read_image(const struct config *config, const struct config_plugin *plugin, struct image **ret,
+		struct error *error)
 {
 	char path[4096];
 	if (unit_file(config, plugin, path, sizeof(path)) < 0)
 		return error_set(error, -ENAMETOOLONG, "the path of plugin %s is too long", plugin->name);
 	int r = image_read(path, ret, error);
 	if (r < 0 && plugin->node != NULL)
-		error_prefix(error, "%s:%d:%d: plugin %s", config->file, plugin->node->line, plugin->node->column, plugin->name);
+		error_prefix(error, "%s:%d:%d: plugin %s", config->file, plugin->node->line, plugin->node->column,
+			     plugin->name);
 	return r;
 }
 
 /* Starts unit->fresh from the given configuration. Image: the kept one, or read anew where there is none. */
 int
 unit_start(struct supervisor *supervisor, struct unit *unit, const struct config *config,
-	    const struct config_plugin *plugin, struct image *kept, struct error *error)
+	   const struct config_plugin *plugin, struct image *kept, struct error *error)
 {
 	int r = 0;
 
@@ -224,7 +227,7 @@ add_zombie(struct supervisor *supervisor, struct unit *unit, struct instance *in
 /* Drains an instance that no new request enters, and ends it. */
 void
 unit_retire(struct supervisor *supervisor, struct unit *unit, struct instance *instance, uint64_t timeout,
-       struct supervisor_restart *report)
+	    struct supervisor_restart *report)
 {
 	struct error why = {0};
 	struct heap_usage usage;
@@ -289,8 +292,9 @@ supervisor_evict(struct supervisor *supervisor, const char *name, uint64_t targe
 		eviction.resident_before = usage.resident_bytes;
 		int evicted = instance_evict(instance, target, (mtlsd_level) level, &eviction.claimed);
 		if (evicted == -ETIMEDOUT)
-			r = error_set(error, -EBUSY, "plugin %s does not return from a callback; restart it: mtlsctl restart %s",
-				      name, name);
+			r = error_set(error, -EBUSY,
+				      "plugin %s does not return from a callback; restart it: mtlsctl restart %s", name,
+				      name);
 		eviction.hook = evicted == 0;
 		heap_trim(own);
 		heap_trim(plugin_foreign(unit->plugin));
@@ -407,7 +411,8 @@ bury_unit(struct supervisor *supervisor, struct unit *unit)
 	for (struct zombie **link = &unit->zombies; *link != NULL;) {
 		struct zombie *zombie = *link;
 		struct error why = {0};
-		bool buried = plugin_visits(unit->plugin, zombie->instance) == 0 && bury(&zombie->instance, 0, &why) == 0;
+		bool buried =
+			plugin_visits(unit->plugin, zombie->instance) == 0 && bury(&zombie->instance, 0, &why) == 0;
 
 		pthread_mutex_lock(&supervisor->lock);
 		if (buried)
@@ -458,18 +463,16 @@ supervisor_tick(struct supervisor *supervisor)
 void
 supervisor_stop(struct supervisor *supervisor, uint64_t timeout)
 {
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	uint64_t start = (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
+	uint64_t until = monotonic_now() + timeout;
 
 	for (size_t i = 0; i < supervisor->count; i++) {
 		struct unit *unit = supervisor->units[i];
 		struct supervisor_restart report = {0};
 
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		uint64_t spent = (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000 - start;
+		uint64_t now = monotonic_now();
 		pthread_mutex_lock(&unit->change);
-		unit_retire(supervisor, unit, plugin_switch(unit->plugin, NULL), spent < timeout ? timeout - spent : 0, &report);
+		unit_retire(supervisor, unit, plugin_switch(unit->plugin, NULL), until > now ? until - now : 0,
+			    &report);
 		pthread_mutex_unlock(&unit->change);
 	}
 }
@@ -501,7 +504,8 @@ supervisor_new(const char *run_directory, struct supervisor **ret, struct error 
 		return error_set(error, -ENOMEM, "out of memory");
 	}
 	if (mkdir(supervisor->directory, 0700) < 0 && errno != EEXIST)
-		return error_set(error, -errno, "cannot make %s: %m; does daemon.run_directory exist, and may %s write there?",
+		return error_set(error, -errno,
+				 "cannot make %s: %m; does daemon.run_directory exist, and may %s write there?",
 				 supervisor->directory, geteuid() == 0 ? "root" : "the daemon's user");
 	sweep_directory(supervisor->directory);
 	int r = pool_new("mtlsd-burial", 1, 0, &supervisor->undertaker);

@@ -31,9 +31,9 @@ const char *supervisor_state_name(enum supervisor_state state);
 struct supervisor_plugin {
 	char name[32], version[32], summary[96], path[256], sha256[65];
 	enum supervisor_state state;
-	uint64_t instance; /* its number; 0: none */
-	uint64_t since;    /* CLOCK_REALTIME seconds of the instance's start */
-	uint32_t flags;    /* of the descriptor */
+	uint64_t instance;                   /* its number; 0: none */
+	uint64_t since;                      /* CLOCK_REALTIME seconds of the instance's start */
+	uint32_t flags;                      /* of the descriptor */
 	uint64_t requests, inflight, queued; /* requests: of the plugin since the daemon started */
 	uint64_t status[6];                  /* answers by class: [2] 2xx, ...; [0] none */
 	uint64_t refused_full, refused_disabled, deadline_missed, failed, cancelled;
@@ -53,7 +53,8 @@ int supervisor_new(const char *run_directory, struct supervisor **ret, struct er
  * called in between, once everything is ready and before old instances drain (the caller publishes the snapshot). */
 int supervisor_apply(struct supervisor *supervisor, struct config *config,
 		     int (*commit)(void *ctx, struct error *error), void *ctx, struct error *error);
-/* Loads every plugin's image for its descriptor and checks its settings; starts no instance. Mistakes as in config.h. */
+/* Loads every plugin's image for its descriptor and checks its settings; starts no instance. Mistakes as in config.h.
+ */
 int supervisor_check(const struct config *config, char **ret_mistakes);
 
 size_t supervisor_count(const struct supervisor *supervisor);
@@ -96,7 +97,7 @@ struct supervisor_escape {
 /* One group of live blocks with its place resolved. */
 struct supervisor_site {
 	uintptr_t address;
-	const char *scope; /* "plugin", "arena", "foreign" */
+	const char *scope;                         /* "plugin", "arena", "foreign" */
 	uint64_t bytes, objects, oldest, youngest; /* ages in requests */
 	char function[128], file[128], module[96], build_id[48];
 	int line;
@@ -115,7 +116,7 @@ struct supervisor_dump {
 	struct supervisor_place *places;
 	struct supervisor_stack *stacks; /* by heap and site, most bytes first */
 	struct supervisor_escape *escapes;
-	uint64_t own_allocated, foreign_allocated;               /* bytes ever allocated, exact */
+	uint64_t own_allocated, foreign_allocated; /* bytes ever allocated, exact */
 	uint64_t own_allocated_objects, foreign_allocated_objects;
 };
 int supervisor_dump(struct supervisor *supervisor, const char *name, uint32_t min_age, struct supervisor_dump **ret,
@@ -136,14 +137,14 @@ int supervisor_escapes(struct supervisor *supervisor, const char *name, struct s
 		       struct error *error);
 void supervisor_escapes_clear(struct supervisor_escapes *escapes);
 /* Resolves one address in the serving instance. */
-int supervisor_resolve(struct supervisor *supervisor, const char *name, uintptr_t address,
-		       struct supervisor_place *ret, struct error *error);
+int supervisor_resolve(struct supervisor *supervisor, const char *name, uintptr_t address, struct supervisor_place *ret,
+		       struct error *error);
 
 struct supervisor_eviction {
-	uint64_t claimed;                           /* what the hook says it freed */
-	uint64_t live_before, live_after;           /* own heap, measured */
-	uint64_t resident_before, resident_after;   /* own heap, measured */
-	bool hook;                                  /* the plugin has one */
+	uint64_t claimed;                         /* what the hook says it freed */
+	uint64_t live_before, live_after;         /* own heap, measured */
+	uint64_t resident_before, resident_after; /* own heap, measured */
+	bool hook;                                /* the plugin has one */
 };
 /* level: 1..3 as mtlsd_level. */
 int supervisor_evict(struct supervisor *supervisor, const char *name, uint64_t target, int level,

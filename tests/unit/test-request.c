@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The whole flow of a request without sockets, TLS or dlopen: a fake transport, fake instances, real everything else. */
+/* The whole flow of a request without sockets, TLS or dlopen: a fake transport, fake instances, real everything else.
+ */
 #include "connection.h"
 #include "crash.h"
 #include "host.h"
@@ -17,7 +18,8 @@
 
 #include <cmocka.h>
 
-/* --- fakes: memory ------------------------------------------------------------------------------------------------- */
+/* --- fakes: memory -------------------------------------------------------------------------------------------------
+ */
 
 struct scope_arena {
 	void *block;
@@ -88,7 +90,8 @@ heap_new(const char *name UNUSED, const struct heap_limits *limits UNUSED, bool 
 	return 0;
 }
 
-/* --- fakes: instances ---------------------------------------------------------------------------------------------- */
+/* --- fakes: instances ----------------------------------------------------------------------------------------------
+ */
 
 struct instance {
 	mtlsd_plugin descriptor;
@@ -168,7 +171,8 @@ instance_count(struct instance *instance UNUSED, int counter UNUSED, uint64_t ad
 {
 }
 
-/* --- fakes: configuration and identity ------------------------------------------------------------------------------ */
+/* --- fakes: configuration and identity ------------------------------------------------------------------------------
+ */
 
 struct config *
 config_ref(struct config *config)
@@ -194,7 +198,8 @@ identity_unref(struct identity **identity)
 	*identity = NULL;
 }
 
-/* --- the transport -------------------------------------------------------------------------------------------------- */
+/* --- the transport --------------------------------------------------------------------------------------------------
+ */
 
 struct wire {
 	pthread_mutex_t lock;
@@ -232,7 +237,8 @@ wire_wait(struct wire *wire)
 	pthread_mutex_unlock(&wire->lock);
 }
 
-/* --- the stage: two plugins, "front" (a filter) and "back" (a handler), one route ------------------------------------- */
+/* --- the stage: two plugins, "front" (a filter) and "back" (a handler), one route
+ * ------------------------------------- */
 
 struct stage {
 	struct instance front, back;
@@ -303,13 +309,17 @@ set_up(void **state)
 	done_calls = cancel_calls = release_calls = open_bookings = 0;
 	deferred = NULL;
 	stage->front.descriptor = (mtlsd_plugin){.name = "front", .flags = MTLSD_FILTER | MTLSD_CONCURRENT};
-	stage->back.descriptor = (mtlsd_plugin){
-		.name = "back", .flags = MTLSD_CONCURRENT, .request = hello, .done = count_done, .cancel = count_cancel};
+	stage->back.descriptor = (mtlsd_plugin){.name = "back",
+						.flags = MTLSD_CONCURRENT,
+						.request = hello,
+						.done = count_done,
+						.cancel = count_cancel};
 	assert_int_equal(plugin_new("front", &stage->plugins[0]), 0);
 	assert_int_equal(plugin_new("back", &stage->plugins[1]), 0);
 	plugin_switch(stage->plugins[0], &stage->front);
 	plugin_switch(stage->plugins[1], &stage->back);
-	stage->config_plugins[0] = (struct config_plugin){.name = (char *) "front", .enabled = true, .deadline = 60000000};
+	stage->config_plugins[0] =
+		(struct config_plugin){.name = (char *) "front", .enabled = true, .deadline = 60000000};
 	stage->config_plugins[1] =
 		(struct config_plugin){.name = (char *) "back", .enabled = true, .deadline = 60000000, .index = 1};
 	stage->rule.any = true;
@@ -328,7 +338,8 @@ set_up(void **state)
 	stage->config.plugin_count = 2;
 	stage->config.routes = &stage->route;
 	stage->config.route_count = 1;
-	stage->identity = (struct identity){.subject = "CN=x", .issuer = "CN=ca", .serial = "1", .spki_sha256 = "", .certificate_sha256 = ""};
+	stage->identity = (struct identity){
+		.subject = "CN=x", .issuer = "CN=ca", .serial = "1", .spki_sha256 = "", .certificate_sha256 = ""};
 	for (size_t i = 0; i < IDENTITY_SAN_COUNT; i++)
 		stage->identity.san[i] = no_names;
 	pthread_mutex_init(&stage->wire.lock, NULL);
@@ -378,7 +389,8 @@ begin(const char *method, const char *path, int64_t length, enum request_next *r
 					  .header_count = 3,
 					  .content_length = length};
 	assert_int_equal(
-		request_begin(stage->service, stage->connection, &head, &wire_ops, &stage->wire, &request, ret_next), 0);
+		request_begin(stage->service, stage->connection, &head, &wire_ops, &stage->wire, &request, ret_next),
+		0);
 	return request;
 }
 
@@ -388,7 +400,8 @@ counted(enum plugin_counter counter)
 	return stats_sum(plugin_stats(stage->plugins[1]), counter);
 }
 
-/* --- tests ---------------------------------------------------------------------------------------------------------- */
+/* --- tests ----------------------------------------------------------------------------------------------------------
+ */
 
 static void
 test_a_request_is_answered_and_counted(void **state UNUSED)
@@ -690,7 +703,8 @@ test_without_an_instance_the_answer_is_503(void **state UNUSED)
 	assert_int_equal(counted(PLUGIN_REFUSED_DISABLED), 1);
 }
 
-/* --- blocking plugins ------------------------------------------------------------------------------------------------ */
+/* --- blocking plugins ------------------------------------------------------------------------------------------------
+ */
 
 static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t gate_signal = PTHREAD_COND_INITIALIZER;
@@ -769,7 +783,8 @@ test_a_blocking_call_past_its_deadline_is_answered_for(void **state UNUSED)
 	assert_int_equal(counted(PLUGIN_STATUS_5), 1);
 }
 
-/* --- streams --------------------------------------------------------------------------------------------------------- */
+/* --- streams ---------------------------------------------------------------------------------------------------------
+ */
 
 static char uploaded[64];
 static int pieces;

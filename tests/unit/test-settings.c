@@ -53,7 +53,8 @@ test_defaults_and_values(void **state UNUSED)
 	assert_null(settings_string(settings, "nonsense"));
 	assert_null(settings_string(settings, NULL));
 
-	struct settings *other = read_text("{on: no, count: 9, size: 1MiB, pause: 2s, word: hi, mode: odd, names: [a, b]}", NULL);
+	struct settings *other =
+		read_text("{on: no, count: 9, size: 1MiB, pause: 2s, word: hi, mode: odd, names: [a, b]}", NULL);
 	assert_int_equal(settings_int(other, "on"), 0);
 	assert_int_equal(settings_int(other, "count"), 9);
 	assert_int_equal(settings_int(other, "size"), 1 << 20);
@@ -76,10 +77,8 @@ test_mistakes_name_place_and_cure(void **state UNUSED)
 	static const struct {
 		const char *text, *place, *cure;
 	} mistakes[] = {
-		{"cuont: 3", "test.yaml:1:1:", "count"},
-		{"on: yes\ncount: 12", "test.yaml:2:8:", "9"},
-		{"mode: quick", "test.yaml:1:7:", "small"},
-		{"pause: 250", "test.yaml:1:8:", "ms"},
+		{"cuont: 3", "test.yaml:1:1:", "count"},      {"on: yes\ncount: 12", "test.yaml:2:8:", "9"},
+		{"mode: quick", "test.yaml:1:7:", "small"},   {"pause: 250", "test.yaml:1:8:", "ms"},
 		{"names: {a: b}", "test.yaml:1:8:", "names"},
 	};
 	for (size_t i = 0; i < ARRAY_LENGTH(mistakes); i++) {
