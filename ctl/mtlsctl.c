@@ -13,6 +13,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 enum mtlsctl_exit {
@@ -55,6 +56,7 @@ static const struct {
 struct mtlsctl {
 	const char *socket;
 	bool json, legend, help, version;
+	bool spool;      /* what the daemon wrote is shown instead of its reply */
 	int64_t timeout; /* microseconds; 0: none was given */
 	char **words;    /* what is not one of our own options: the command and its arguments */
 	size_t word_count;
@@ -301,6 +303,51 @@ mtlsctl_give_up(const struct mtlsctl *self, int code, const struct client_reply 
 	return mtlsctl_complain(MTLSCTL_TIMEOUT, error.text);
 }
 
+/* A format that is written, not shown, and no file for it: the daemon writes to memory of ours, and that goes to
+ * standard output, whatever that is. */
+static int
+mtlsctl_open_spool(struct mtlsctl *self, const json_t *command, json_t *parameters)
+{
+	const char *format = json_string_value(json_object_get(parameters, "format"));
+	const json_t *argument;
+	size_t i;
+
+	if (!format || strcmp(format, "text") == 0 || strcmp(format, "json") == 0)
+		return -1;
+	json_array_foreach(json_object_get(command, "arguments"), i, argument) {
+		const char *type = json_string_value(json_object_get(argument, "type"));
+		const char *name = json_string_value(json_object_get(argument, "name"));
+
+		if (!type || !name || strcmp(type, "output") != 0)
+			continue;
+		json_object_set_new(parameters, name, json_true());
+		self->spool = true;
+		return memfd_create("mtlsctl", MFD_CLOEXEC);
+	}
+	return -1;
+}
+
+static enum mtlsctl_exit
+mtlsctl_copy_spool(int spool)
+{
+	bool terminal = isatty(STDOUT_FILENO);
+	char buffer[65536];
+	ssize_t n;
+
+	if (lseek(spool, 0, SEEK_SET) < 0)
+		return mtlsctl_complain(MTLSCTL_FAILED, strerror(errno));
+	while ((n = read(spool, buffer, sizeof(buffer))) > 0) {
+		if (terminal && memchr(buffer, '\0', (size_t) n))
+			return mtlsctl_complain(MTLSCTL_USAGE, "this format is not for a terminal: redirect "
+							       "the output, or name a file for it");
+		if (fwrite(buffer, 1, (size_t) n, stdout) != (size_t) n)
+			break;
+	}
+	if (n != 0 || fflush(stdout) != 0)
+		return mtlsctl_complain(MTLSCTL_FAILED, "the output could not be written whole");
+	return MTLSCTL_OK;
+}
+
 static enum mtlsctl_exit
 mtlsctl_call(struct mtlsctl *self, const json_t *command, json_t *parameters, int output)
 {
@@ -324,7 +371,7 @@ mtlsctl_call(struct mtlsctl *self, const json_t *command, json_t *parameters, in
 		return mtlsctl_give_up(self, r, &reply);
 	if (reply.error)
 		return mtlsctl_show_error(self, &reply);
-	return mtlsctl_show(self, command, reply.parameters, output);
+	return self->spool ? MTLSCTL_OK : mtlsctl_show(self, command, reply.parameters, output);
 }
 
 static enum mtlsctl_exit
@@ -355,7 +402,11 @@ mtlsctl_command(struct mtlsctl *self, const json_t *command, bool local)
 		json_decref(parameters);
 		return code;
 	}
-	return mtlsctl_call(self, command, parameters, output);
+	if (output >= 0)
+		return mtlsctl_call(self, command, parameters, output);
+	output = mtlsctl_open_spool(self, command, parameters);
+	code = mtlsctl_call(self, command, parameters, output);
+	return code == MTLSCTL_OK && output >= 0 ? mtlsctl_copy_spool(output) : code;
 }
 
 static enum mtlsctl_exit

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Who holds what: the live blocks of a plugin by call site and age. Contents of blocks are never part of it. */
 #include "command.h"
+#include "format.h"
 #include "outlet.h"
 #include "server.h"
 #include "supervisor.h"
@@ -53,10 +54,7 @@ dump_ages(const struct supervisor_dump *dump)
 
 		if (dump->age_bytes[k] == 0)
 			continue;
-		if (from == to)
-			snprintf(age, sizeof(age), "%" PRIu64, from);
-		else
-			snprintf(age, sizeof(age), "%" PRIu64 "-%" PRIu64, from, to);
+		format_age((unsigned) k, age, sizeof(age));
 		json_array_append_new(ages, json_pack("{s:s, s:I, s:I, s:I}", "age", age, "from", (json_int_t) from,
 						      "to", (json_int_t) to, "bytes", (json_int_t) dump->age_bytes[k]));
 	}
@@ -100,28 +98,57 @@ dump_reply(const struct supervisor_dump *dump, json_t *words, uint64_t top)
 			 words ? words : json_object());
 }
 
+static const char *
+dump_route(void *ctx, unsigned number)
+{
+	return server_route(ctx, number);
+}
+
+/* The dump's bytes in a format that is written, not shown. */
+static int
+dump_format(const struct command_call *call, const struct supervisor_dump *dump, const json_t *reply, void **ret,
+	    size_t *ret_length)
+{
+	const char *format = command_string(call, "format");
+	char *text = NULL;
+	int r = 0;
+
+	if (strcmp(format, "pprof") == 0)
+		return format_pprof(dump, dump_route, call->context->server, ret, ret_length);
+	if (strcmp(format, "folded") == 0) {
+		r = format_folded(dump, &text, ret_length);
+	} else {
+		text = json_dumps(reply, JSON_INDENT(2));
+		if (!text)
+			return -ENOMEM;
+		*ret_length = strlen(text) + 1;
+		text[*ret_length - 1] = '\n'; /* the file needs no NUL, but a last line */
+	}
+	if (r == 0)
+		*ret = text;
+	return r;
+}
+
 /* Replaces the dump by a note of what was written. */
 static int
-dump_write(const struct command_call *call, json_t **reply, struct error *error)
+dump_write(const struct command_call *call, const struct supervisor_dump *dump, json_t **reply, struct error *error)
 {
-	CLEANUP_FREE char *text = NULL;
-	size_t length;
+	CLEANUP_FREE void *data = NULL;
+	size_t length = 0;
 	json_t *note;
 	int r = outlet_check(call->output, error);
 
 	if (r < 0)
 		return r;
-	text = json_dumps(*reply, JSON_INDENT(2));
-	if (!text)
-		return error_set(error, -ENOMEM, "out of memory");
-	length = strlen(text);
-	text[length] = '\n'; /* the file needs no NUL, but a last line */
-	r = outlet_write(call->output, text, length + 1, DUMP_PATIENCE, error);
+	r = dump_format(call, dump, *reply, &data, &length);
+	if (r < 0)
+		return error_set(error, r, "the dump could not be written down: %s", strerror(-r));
+	r = outlet_write(call->output, data, length, DUMP_PATIENCE, error);
 	if (r < 0)
 		return r;
 	note = json_pack("{s:O, s:O, s:{s:s, s:I}}", "plugin", json_object_get(*reply, "plugin"), "instance",
 			 json_object_get(*reply, "instance"), "written", "format", command_string(call, "format"),
-			 "bytes", (json_int_t) (length + 1));
+			 "bytes", (json_int_t) length);
 	json_decref(*reply);
 	*reply = note;
 	return 0;
@@ -132,9 +159,11 @@ command_dump(const struct command_call *call, json_t **ret, struct error *error)
 {
 	CLEANUP(supervisor_dump_free) struct supervisor_dump *dump = NULL;
 	struct supervisor *supervisor = server_supervisor(call->context->server);
+	const char *format = command_string(call, "format");
 	/* Text is for people and is made by mtlsctl from the reply; the other formats are written here. */
-	bool writes = call->output >= 0 && strcmp(command_string(call, "format"), "text") != 0;
-	bool limited = json_object_get(call->arguments, "top") || writes;
+	bool writes = call->output >= 0 && strcmp(format, "text") != 0;
+	/* What is kept is kept whole. */
+	bool limited = json_object_get(call->arguments, "top") || strcmp(format, "text") != 0;
 	json_t *counters = NULL, *words = NULL, *reply;
 	struct supervisor_plugin plugin;
 	struct error why = {0};
@@ -142,6 +171,9 @@ command_dump(const struct command_call *call, json_t **ret, struct error *error)
 
 	if (r < 0)
 		return r;
+	if (call->output < 0 && strcmp(format, "text") != 0 && strcmp(format, "json") != 0)
+		return error_set(error, -EINVAL,
+				 "the format %s is written to a descriptor: pass one (mtlsctl: --output FILE)", format);
 	r = supervisor_dump(supervisor, plugin.name, (uint32_t) command_number(call, "min_age"), &dump, &why);
 	if (r < 0)
 		return error_set(error, r == -ENOENT ? -EIO : r, "%s", why.code ? why.text : strerror(-r));
@@ -151,7 +183,7 @@ command_dump(const struct command_call *call, json_t **ret, struct error *error)
 	if (!reply)
 		return error_set(error, -ENOMEM, "out of memory");
 	if (writes)
-		r = dump_write(call, &reply, error);
+		r = dump_write(call, dump, &reply, error);
 	if (r < 0) {
 		json_decref(reply);
 		return r;

@@ -232,7 +232,7 @@ class Daemon:
     def ctl_raw(self, *args, timeout=None, socket=None, wrapper=(), env=None):
         """(exit code, stdout, stderr) of mtlsctl."""
         done = subprocess.run([*wrapper, str(BUILD / "mtlsctl"), "--socket", socket or self.socket, *map(str, args)],
-                              capture_output=True, text=True, timeout=timeout or PATIENCE + 60,
+                              capture_output=True, text=True, errors="replace", timeout=timeout or PATIENCE + 60,
                               env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL)
         return done.returncode, done.stdout, done.stderr
 

@@ -7,7 +7,7 @@ unit_tests = \
 	tests/unit/test-identity tests/unit/test-router \
 	tests/unit/test-deadline tests/unit/test-gate tests/unit/test-listener \
 	tests/unit/test-wire tests/unit/test-job tests/unit/test-command-table tests/unit/test-commands \
-	tests/unit/test-log tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render \
+	tests/unit/test-log tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render tests/unit/test-format \
 	tests/unit/test-heap tests/unit/test-heap-threads tests/unit/test-scope tests/unit/test-scope-image \
 	tests/unit/test-request tests/unit/test-pool tests/unit/test-settings \
 	tests/unit/test-whoami
@@ -51,19 +51,19 @@ tests_unit_test_wire_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
 tests_unit_test_job_SOURCES = tests/unit/test-job.c daemon/job.c
 tests_unit_test_job_LDADD = $(CMOCKA_LIBS) $(SYSTEMD_LIBS) -lpthread
 test_commands = tests/unit/fake-server.c tests/unit/fake-server.h daemon/command.c daemon/commands.c \
-	daemon/command-daemon.c daemon/command-dump.c daemon/command-escapes.c daemon/command-plugin.c daemon/introspect.c daemon/outlet.c \
+	daemon/command-daemon.c daemon/command-dump.c daemon/command-escapes.c $(mtlsd_format) daemon/command-plugin.c daemon/introspect.c daemon/outlet.c \
 	daemon/job.c daemon/log.c daemon/schema-nearest.c daemon/schema-value.c daemon/error.c
 test_command_fixture = tests/unit/command-fixture.c tests/unit/command-fixture.h $(test_commands)
 test_control_fixture = tests/unit/control-fixture.c tests/unit/control-fixture.h daemon/control.c daemon/caller.c \
 	daemon/caller-call.c daemon/caller-job.c daemon/peer.c daemon/wire.c $(test_commands)
 tests_unit_test_command_table_SOURCES = tests/unit/test-command-table.c $(test_command_fixture)
-tests_unit_test_command_table_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) -lpthread
+tests_unit_test_command_table_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) -lpthread
 tests_unit_test_commands_SOURCES = tests/unit/test-commands.c $(test_command_fixture)
-tests_unit_test_commands_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) -lpthread
+tests_unit_test_commands_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) -lpthread
 tests_unit_test_control_SOURCES = tests/unit/test-control.c $(test_control_fixture)
-tests_unit_test_control_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) -lpthread
+tests_unit_test_control_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) -lpthread
 tests_unit_test_caller_SOURCES = tests/unit/test-caller.c $(test_control_fixture)
-tests_unit_test_caller_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) -lpthread
+tests_unit_test_caller_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) -lpthread
 tests_unit_test_arguments_SOURCES = tests/unit/test-arguments.c ctl/arguments.c daemon/schema-nearest.c \
 	daemon/schema-value.c daemon/error.c
 tests_unit_test_arguments_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
@@ -71,6 +71,10 @@ tests_unit_test_arguments_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/ctl
 tests_unit_test_render_SOURCES = tests/unit/test-render.c ctl/render.c daemon/units.c
 tests_unit_test_render_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
 tests_unit_test_render_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/ctl
+
+# dumps
+tests_unit_test_format_SOURCES = tests/unit/test-format.c $(mtlsd_format)
+tests_unit_test_format_LDADD = $(CMOCKA_LIBS) $(ZLIB_LIBS)
 
 # heap
 tests_unit_test_heap_SOURCES = tests/unit/test-heap.c tests/unit/heap-fixture.h $(mtlsd_heap)
