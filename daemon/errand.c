@@ -66,20 +66,23 @@ errands_new(sd_event *event, struct errands **ret)
 int
 errand_run(struct errands *errands, int (*work)(void *arg, struct error *error), void *arg, struct error *error)
 {
-	struct errand errand = {.work = work, .arg = arg, .error = error};
+	CLEANUP_FREE struct errand *errand = calloc(1, sizeof(*errand));
 	const uint64_t one = 1;
 
+	if (errand == NULL)
+		return error_set(error, -ENOMEM, "out of memory");
+	*errand = (struct errand){.work = work, .arg = arg, .error = error};
 	pthread_mutex_lock(&errands->lock);
 	if (errands->over) {
 		pthread_mutex_unlock(&errands->lock);
 		return error_set(error, -ESHUTDOWN, "the daemon is ending");
 	}
-	errands->waiting = &errand;
+	errands->waiting = errand;
 	(void) !write(errands->fd, &one, sizeof(one));
-	while (!errand.done)
+	while (!errand->done)
 		pthread_cond_wait(&errands->done, &errands->lock);
 	pthread_mutex_unlock(&errands->lock);
-	return errand.result;
+	return errand->result;
 }
 
 void
