@@ -66,23 +66,26 @@ errands_new(sd_event *event, struct errands **ret)
 int
 errand_run(struct errands *errands, int (*work)(void *arg, struct error *error), void *arg, struct error *error)
 {
-	CLEANUP_FREE struct errand *errand = calloc(1, sizeof(*errand));
+	struct errand *errand = calloc(1, sizeof(*errand)); /* others point to it */
 	const uint64_t one = 1;
+	int result;
 
 	if (errand == NULL)
 		return error_set(error, -ENOMEM, "out of memory");
 	*errand = (struct errand){.work = work, .arg = arg, .error = error};
 	pthread_mutex_lock(&errands->lock);
 	if (errands->over) {
-		pthread_mutex_unlock(&errands->lock);
-		return error_set(error, -ESHUTDOWN, "the daemon is ending");
+		result = error_set(error, -ESHUTDOWN, "the daemon is ending");
+	} else {
+		errands->waiting = errand;
+		(void) !write(errands->fd, &one, sizeof(one));
+		while (!errand->done)
+			pthread_cond_wait(&errands->done, &errands->lock);
+		result = errand->result;
 	}
-	errands->waiting = errand;
-	(void) !write(errands->fd, &one, sizeof(one));
-	while (!errand->done)
-		pthread_cond_wait(&errands->done, &errands->lock);
 	pthread_mutex_unlock(&errands->lock);
-	return errand->result;
+	free(errand);
+	return result;
 }
 
 void
