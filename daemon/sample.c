@@ -7,6 +7,7 @@
 #include <execinfo.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum {
 	SAMPLE_STACKS = 4096, /* powers of two */
@@ -41,13 +42,29 @@ sample_init(struct sample_table *table, uint64_t interval)
 	pthread_mutex_init(&table->lock, NULL);
 }
 
+/* The tables are wide and thinly filled: mapped, they cost the pages that are touched, and end with their heap. */
+static void *
+sample_map(size_t bytes)
+{
+	void *table = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return table != MAP_FAILED ? table : NULL;
+}
+
+static void
+sample_unmap(void *table, size_t bytes)
+{
+	if (table != NULL)
+		(void) munmap(table, bytes);
+}
+
 void
 sample_clear(struct sample_table *table)
 {
 	for (unsigned i = 0; table->stacks != NULL && i < SAMPLE_STACKS; i++)
 		free(table->stacks[i]);
-	free(table->stacks);
-	free(table->blocks);
+	sample_unmap(table->stacks, SAMPLE_STACKS * sizeof(*table->stacks));
+	sample_unmap(table->blocks, SAMPLE_BLOCKS * sizeof(*table->blocks));
 	pthread_mutex_destroy(&table->lock);
 }
 
@@ -98,9 +115,9 @@ static bool
 sample_ready(struct sample_table *table)
 {
 	if (table->stacks == NULL)
-		table->stacks = calloc(SAMPLE_STACKS, sizeof(struct sample_stack *));
+		table->stacks = sample_map(SAMPLE_STACKS * sizeof(*table->stacks));
 	if (table->blocks == NULL)
-		table->blocks = calloc(SAMPLE_BLOCKS, sizeof(*table->blocks));
+		table->blocks = sample_map(SAMPLE_BLOCKS * sizeof(*table->blocks));
 	return table->stacks != NULL && table->blocks != NULL;
 }
 
