@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Who holds what: the live blocks of a plugin by call site and age. Contents of blocks are never part of it. */
+#include "callers.h"
 #include "command.h"
 #include "format.h"
 #include "outlet.h"
@@ -77,8 +78,46 @@ dump_others(const struct supervisor_dump *dump, size_t shown)
 			 "objects", (json_int_t) objects);
 }
 
+/* Who called the shown sites; NULL if that is no question. */
 static json_t *
-dump_reply(const struct supervisor_dump *dump, json_t *words, uint64_t top)
+dump_callers(const struct supervisor_dump *dump, size_t shown, bool all)
+{
+	CLEANUP_FREE struct callers_row *rows = NULL;
+	json_t *array = json_array();
+	size_t count = 0;
+
+	if (callers_find(dump, shown, all, &rows, &count) < 0)
+		count = 0;
+	for (size_t i = 0; i < count; i++) {
+		const struct supervisor_site *site = &dump->sites[rows[i].site];
+		const struct supervisor_place *caller = &dump->places[rows[i].caller];
+		const char *name = site->function[0] ? site->function : "?";
+		CLEANUP_FREE char *way = NULL;
+
+		if (asprintf(&way, "%s <- %s", name, !rows[i].known ? "?" : caller->function) < 0)
+			way = NULL;
+		json_array_append_new(
+			array,
+			json_pack("{s:I, s:I, s:o, s:o, s:o*, s:o*, s:i, s:o}", "bytes", (json_int_t) rows[i].bytes,
+				  "percent", (json_int_t) ((200 * rows[i].bytes / site->bytes + 1) / 2), "way",
+				  command_text(way ? way : name), "site",
+				  command_place(site->file, site->line, site->module, site->offset), "function",
+				  rows[i].known && caller->function[0] ? command_text(caller->function) : NULL, "file",
+				  rows[i].known && caller->file[0] ? command_text(caller->file) : NULL, "line",
+				  rows[i].known ? caller->line : 0, "place",
+				  rows[i].known
+					  ? command_place(caller->file, caller->line, caller->module, caller->offset)
+					  : json_string("?")));
+	}
+	if (count == 0 && !all) {
+		json_decref(array);
+		return NULL;
+	}
+	return array;
+}
+
+static json_t *
+dump_reply(const struct supervisor_dump *dump, json_t *words, uint64_t top, bool callers)
 {
 	const struct supervisor_plugin *p = &dump->plugin;
 	size_t shown = top && top < dump->count ? (size_t) top : dump->count;
@@ -86,7 +125,7 @@ dump_reply(const struct supervisor_dump *dump, json_t *words, uint64_t top)
 
 	for (size_t i = 0; i < shown; i++)
 		json_array_append_new(sites, dump_site(&dump->sites[i]));
-	return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o*, s:o}",
+	return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o*, s:o*, s:o}",
 			 "plugin", command_text(p->name), "instance", (json_int_t) p->instance, "epoch",
 			 (json_int_t) dump->epoch, "live_bytes", (json_int_t) p->own.live_bytes, "live_objects",
 			 (json_int_t) p->own.live_objects, "arena_bytes", (json_int_t) p->own.arena_bytes, "peak_bytes",
@@ -94,8 +133,8 @@ dump_reply(const struct supervisor_dump *dump, json_t *words, uint64_t top)
 			 "retained_bytes", (json_int_t) p->own.retained_bytes, "foreign_bytes",
 			 (json_int_t) p->foreign.live_bytes, "escaped_bytes", (json_int_t) p->escaped_bytes,
 			 "soft_limit", (json_int_t) p->soft_limit, "hard_limit", (json_int_t) p->hard_limit, "sites",
-			 sites, "ages", dump_ages(dump), "others", dump_others(dump, shown), "words",
-			 words ? words : json_object());
+			 sites, "ages", dump_ages(dump), "others", dump_others(dump, shown), "callers",
+			 dump_callers(dump, shown, callers), "words", words ? words : json_object());
 }
 
 static const char *
@@ -179,7 +218,8 @@ command_dump(const struct command_call *call, json_t **ret, struct error *error)
 		return error_set(error, r == -ENOENT ? -EIO : r, "%s", why.code ? why.text : strerror(-r));
 	(void) supervisor_words(supervisor, plugin.name, &counters, &words, NULL);
 	json_decref(counters);
-	reply = dump_reply(dump, words, limited ? command_number(call, "top") : DUMP_TOP);
+	reply = dump_reply(dump, words, limited ? command_number(call, "top") : DUMP_TOP,
+			   command_flag(call, "callers"));
 	if (!reply)
 		return error_set(error, -ENOMEM, "out of memory");
 	if (writes)
@@ -190,3 +230,68 @@ command_dump(const struct command_call *call, json_t **ret, struct error *error)
 	}
 	return command_reply(reply, ret, error);
 }
+
+/* clang-format off */
+static const struct command_column dump_header_columns[] = {
+	{"plugin", "plugin", "text"},
+	{"instance", "instance", "text"},
+	{"live", "live_bytes", "size"},
+	{"resident", "resident_bytes", "size"},
+	{"limit", "hard_limit", "limit"},
+	{"foreign", "foreign_bytes", "size"},
+	{"escaped", "escaped_bytes", "size"},
+	{"request clock", "epoch", "count"},
+	{"written", "written.bytes", "size"},
+	{0},
+};
+static const struct command_column dump_site_columns[] = {
+	{"BYTES", "bytes", "size"},
+	{"OBJECTS", "objects", "count"},
+	{"SCOPE", "scope", "text"},
+	{"OLDEST", "oldest", "count"},
+	{"YOUNGEST", "youngest", "count"},
+	{"FUNCTION", "function", "name"},
+	{"FILE:LINE", "place", "text"},
+	{0},
+};
+static const struct command_column dump_other_columns[] = {
+	{"other sites", "sites", "count"},
+	{"bytes", "bytes", "size"},
+	{"objects", "objects", "count"},
+	{0},
+};
+static const struct command_column dump_caller_columns[] = {
+	{"BYTES", "bytes", "size"},
+	{"PERCENT", "percent", "count"},
+	{"SITE", "site", "text"},
+	{"CALLED FROM", "way", "name"},
+	{"FILE:LINE", "place", "text"},
+	{0},
+};
+static const struct command_column dump_age_columns[] = {
+	{"AGE", "age", "text"},
+	{"BYTES", "bytes", "size"},
+	{"SHARE", "bytes", "bar"},
+	{0},
+};
+const struct command_block command_dump_blocks[] = {
+	{.key = "", .kind = COMMAND_FIELDS, .columns = dump_header_columns},
+	{.key = "sites",
+	 .kind = COMMAND_TABLE,
+	 .title = "live blocks by call site, ages in requests",
+	 .columns = dump_site_columns,
+	 .empty = "no live block"},
+	{.key = "others",
+	 .kind = COMMAND_FIELDS,
+	 .title = "not shown (--top 0 shows all)",
+	 .columns = dump_other_columns},
+	{.key = "callers",
+	 .kind = COMMAND_TABLE,
+	 .title = "callers of sites, by sampled stacks",
+	 .columns = dump_caller_columns,
+	 .empty = "no sample of a live block; see mtlsctl sampling"},
+	{.key = "ages", .kind = COMMAND_TABLE, .title = "age of live bytes, in requests", .columns = dump_age_columns},
+	{.key = "words", .kind = COMMAND_MAP, .title = "the plugin says"},
+	{0},
+};
+/* clang-format on */

@@ -156,7 +156,8 @@ show_heap(const struct heap_usage *u)
 static json_t *
 show_limits(const struct supervisor_plugin *p)
 {
-	return json_pack("{s:I, s:I}", "soft", (json_int_t) p->soft_limit, "hard", (json_int_t) p->hard_limit);
+	return json_pack("{s:I, s:I, s:I}", "soft", (json_int_t) p->soft_limit, "hard", (json_int_t) p->hard_limit,
+			 "sample_interval", (json_int_t) p->sample_interval);
 }
 
 static json_t *

@@ -150,6 +150,9 @@ int command_disable(const struct command_call *call, json_t **ret, struct error 
 /* The plugin a call names: 0, or -ENOENT with the nearest name. */
 struct supervisor_plugin;
 int command_plugin(const struct command_call *call, struct supervisor_plugin *ret, struct error *error);
+/* command-sampling.c */
+int command_sampling(const struct command_call *call, json_t **ret, struct error *error);
+extern const struct command_block command_sampling_blocks[];
 /* command-escapes.c */
 int command_escapes(const struct command_call *call, json_t **ret, struct error *error);
 extern const struct command_block command_escapes_blocks[];
@@ -157,3 +160,4 @@ extern const struct command_block command_escapes_blocks[];
 /* "file.c:12", or "module.so+0x34" where no line is known. */
 json_t *command_place(const char *file, int line, const char *module, uint64_t offset);
 int command_dump(const struct command_call *call, json_t **ret, struct error *error);
+extern const struct command_block command_dump_blocks[];

@@ -32,6 +32,9 @@ static const struct command_argument dump_arguments[] = {
 	 .max = 100000,
 	 .metavar = "N",
 	 .help = "so many sites (default 40, 0: all)"},
+	{.name = "callers",
+	 .type = COMMAND_BOOL,
+	 .help = "who called each site, as samples tell (without it: of allocation wrappers)"},
 	{.name = "output", .type = COMMAND_OUTPUT, .help = "write to this file instead"},
 	{0},
 };
@@ -43,6 +46,17 @@ static const struct command_argument escapes_arguments[] = {
 	 .max = 100000,
 	 .metavar = "N",
 	 .help = "so many rows a plugin (default 40, 0: all)"},
+	{0},
+};
+
+static const struct command_argument sampling_arguments[] = {
+	{.name = "plugin", .positional = true, .required = true, .max = 64, .help = "name of the plugin"},
+	{.name = "interval",
+	 .type = COMMAND_SIZE,
+	 .positional = true,
+	 .required = true,
+	 .max = 512 << 10,
+	 .help = "one stack about every so many allocated bytes; 0: none"},
 	{0},
 };
 
@@ -212,6 +226,7 @@ static const struct command_column show_heap_columns[] = {
 static const struct command_column show_limit_columns[] = {
 	{"soft", "soft", "limit"},
 	{"hard", "hard", "limit"},
+	{"bytes between samples", "sample_interval", "limit"},
 	{0},
 };
 static const struct command_column show_escape_columns[] = {
@@ -251,56 +266,6 @@ static const struct command_column route_columns[] = {
 };
 static const struct command_block routes_blocks[] = {
 	{.key = "routes", .kind = COMMAND_TABLE, .columns = route_columns, .empty = "no route: every request gets 404"},
-	{0},
-};
-
-static const struct command_column dump_header_columns[] = {
-	{"plugin", "plugin", "text"},
-	{"instance", "instance", "text"},
-	{"live", "live_bytes", "size"},
-	{"resident", "resident_bytes", "size"},
-	{"limit", "hard_limit", "limit"},
-	{"foreign", "foreign_bytes", "size"},
-	{"escaped", "escaped_bytes", "size"},
-	{"request clock", "epoch", "count"},
-	{"written", "written.bytes", "size"},
-	{0},
-};
-static const struct command_column dump_site_columns[] = {
-	{"BYTES", "bytes", "size"},
-	{"OBJECTS", "objects", "count"},
-	{"SCOPE", "scope", "text"},
-	{"OLDEST", "oldest", "count"},
-	{"YOUNGEST", "youngest", "count"},
-	{"FUNCTION", "function", "name"},
-	{"FILE:LINE", "place", "text"},
-	{0},
-};
-static const struct command_column dump_other_columns[] = {
-	{"other sites", "sites", "count"},
-	{"bytes", "bytes", "size"},
-	{"objects", "objects", "count"},
-	{0},
-};
-static const struct command_column dump_age_columns[] = {
-	{"AGE", "age", "text"},
-	{"BYTES", "bytes", "size"},
-	{"SHARE", "bytes", "bar"},
-	{0},
-};
-static const struct command_block dump_blocks[] = {
-	{.key = "", .kind = COMMAND_FIELDS, .columns = dump_header_columns},
-	{.key = "sites",
-	 .kind = COMMAND_TABLE,
-	 .title = "live blocks by call site, ages in requests",
-	 .columns = dump_site_columns,
-	 .empty = "no live block"},
-	{.key = "others",
-	 .kind = COMMAND_FIELDS,
-	 .title = "not shown (--top 0 shows all)",
-	 .columns = dump_other_columns},
-	{.key = "ages", .kind = COMMAND_TABLE, .title = "age of live bytes, in requests", .columns = dump_age_columns},
-	{.key = "words", .kind = COMMAND_MAP, .title = "the plugin says"},
 	{0},
 };
 
@@ -436,14 +401,16 @@ const struct command command_table[] = {
 		.help = "who holds the plugin's memory, for how long: live blocks by call site",
 		.slow = true,
 		.arguments = dump_arguments,
-		.blocks = dump_blocks,
+		.blocks = command_dump_blocks,
 		.reply = "plugin: string, instance: int, epoch: ?int, live_bytes: ?int, live_objects: ?int,"
 			 " arena_bytes: ?int, peak_bytes: ?int, resident_bytes: ?int, retained_bytes: ?int,"
 			 " foreign_bytes: ?int, escaped_bytes: ?int, soft_limit: ?int, hard_limit: ?int,"
 			 " sites: ?[](scope: string, bytes: int, objects: int, oldest: int, youngest: int,"
 			 " function: ?string, file: ?string, line: int, module: string, offset: int, build_id: ?string,"
 			 " place: string), ages: ?[](age: string, from: int, to: int, bytes: int),"
-			 " others: ?(sites: int, bytes: int, objects: int), words: ?object,"
+			 " others: ?(sites: int, bytes: int, objects: int), callers: ?[](bytes: int, percent: int,"
+			 " way: string, site: string, function: ?string, file: ?string, line: int, place: string),"
+			 " words: ?object,"
 			 " written: ?(format: string, bytes: int)",
 		.run = command_dump,
 	},
@@ -458,6 +425,16 @@ const struct command command_table[] = {
 			 " function: ?string, file: ?string, line: int, place: string, bytes: int, blocks: int,"
 			 " requests: int, per_request: int)",
 		.run = command_escapes,
+	},
+	{
+		.name = "sampling",
+		.method = "Sampling",
+		.help = "record call stacks of a plugin's allocations more often, or less, or not at all",
+		.privilege = COMMAND_CHANGE,
+		.arguments = sampling_arguments,
+		.blocks = command_sampling_blocks,
+		.reply = "plugin: string, interval: ?int, before: int, would: ?string",
+		.run = command_sampling,
 	},
 	{
 		.name = "evict",

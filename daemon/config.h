@@ -53,6 +53,7 @@ struct config_plugin {
 	bool enabled;
 	int isolation;              /* 0: arena (in process); "process" is refused with its sentence */
 	uint64_t memory_soft, memory_hard;
+	uint64_t memory_sample_interval; /* 0: no call stacks are sampled */
 	int64_t threads, queue;     /* of the pool of a blocking plugin */
 	uint64_t deadline;          /* for one request in this plugin */
 	uint64_t start_timeout, drain_timeout;

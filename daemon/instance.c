@@ -57,6 +57,8 @@ instance_new(const struct instance_options *options, struct instance **ret)
 	if (r == 0)
 		r = scope_space_new(options->plugin, options->number, options->foreign, &options->limits,
 				    &instance->space);
+	if (r == 0)
+		heap_set_sampling(scope_space_own(instance->space), options->sample_interval);
 	if (r < 0) {
 		instance_destroy(instance);
 		return r;

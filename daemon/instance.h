@@ -32,6 +32,7 @@ struct instance_options {
 	const char *file; /* configuration file, for messages */
 	const struct yaml_node *settings;
 	struct heap_limits limits;
+	uint64_t sample_interval;
 	struct heap *foreign;
 	unsigned threads, queue; /* of a blocking plugin's pool */
 	uint64_t start_timeout;  /* microseconds */

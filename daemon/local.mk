@@ -33,7 +33,8 @@ mtlsd_request = \
 	daemon/host.h daemon/supervisor.c daemon/supervisor.h daemon/supervisor-internal.h daemon/supervisor-apply.c \
 	daemon/supervisor-view.c daemon/supervisor-dump.c
 mtlsd_format = \
-	daemon/portion.h daemon/pprof.c daemon/pprof.h daemon/format.h daemon/format-folded.c daemon/format-pprof.c
+	daemon/portion.h daemon/pprof.c daemon/pprof.h daemon/format.h daemon/format-folded.c daemon/format-pprof.c \
+	daemon/callers.c daemon/callers.h
 mtlsd_gate = \
 	daemon/target.c daemon/target.h daemon/gate.c daemon/gate.h daemon/gate-head.c daemon/gate-head.h \
 	daemon/gate-chunk.c daemon/gate-chunk.h daemon/gate-reason.c daemon/gate-reason.h
@@ -49,7 +50,7 @@ mtlsd_control = \
 	daemon/caller-call.c daemon/caller-job.c daemon/control.c daemon/control.h
 
 mtlsd_SOURCES = $(mtlsd_base) $(mtlsd_heap) $(mtlsd_schema) $(mtlsd_config) $(mtlsd_access) $(mtlsd_plugin) $(mtlsd_request) \
-	$(mtlsd_gate) $(mtlsd_edge) $(mtlsd_format) $(mtlsd_control) daemon/server.c daemon/server.h daemon/main.c
+	$(mtlsd_gate) $(mtlsd_edge) $(mtlsd_format) $(mtlsd_control) daemon/command-sampling.c daemon/server.c daemon/server.h daemon/main.c
 EXTRA_mtlsd_DEPENDENCIES = $(srcdir)/daemon/exports.list
 mtlsd_LDADD = $(GNUTLS_LIBS) $(SYSTEMD_LIBS) $(YAML_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS) $(DW_LIBS) $(ELF_LIBS) $(ZLIB_LIBS) -lpthread -ldl
 # What libraries and plugins must find in the executable first: the malloc family, thread starts, the framing gate.

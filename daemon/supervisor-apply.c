@@ -254,6 +254,13 @@ adopt_unit(struct change *change, size_t i)
 	if (current != NULL && plugin != NULL)
 		scope_space_set_limits(instance_space(current),
 				       &(struct heap_limits){plugin->memory_soft, plugin->memory_hard});
+	if (plugin != NULL) {
+		uint64_t interval = unit_sampling(unit, plugin);
+		unit->sampling_set = unit->sampling_set && interval == unit->sampling;
+		if (current != NULL)
+			heap_set_sampling(scope_space_own(instance_space(current)), interval);
+		heap_set_sampling(plugin_foreign(unit->plugin), interval);
+	}
 	if (current != NULL && (plugin == NULL || !plugin->enabled)) {
 		change->parts[i].old = plugin_switch(unit->plugin, NULL);
 		current = NULL;

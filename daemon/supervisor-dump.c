@@ -427,6 +427,26 @@ supervisor_escapes_clear(struct supervisor_escapes *escapes)
 }
 
 int
+supervisor_sampling(struct supervisor *supervisor, const char *name, uint64_t interval, struct error *error)
+{
+	struct unit *unit;
+
+	int r = supervisor_take(supervisor, name, &unit, error);
+	if (r < 0)
+		return r;
+	struct instance *instance = unit_serving(unit);
+	pthread_mutex_lock(&supervisor->lock);
+	unit->sampling_set = true;
+	unit->sampling = interval;
+	pthread_mutex_unlock(&supervisor->lock);
+	if (instance != NULL)
+		heap_set_sampling(scope_space_own(instance_space(instance)), interval);
+	heap_set_sampling(plugin_foreign(unit->plugin), interval);
+	pthread_mutex_unlock(&unit->change);
+	return 0;
+}
+
+int
 supervisor_resolve(struct supervisor *supervisor, const char *name, uintptr_t address, struct supervisor_place *ret,
 		   struct error *error)
 {

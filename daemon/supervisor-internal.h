@@ -35,6 +35,8 @@ struct unit {
 	char last_error[240];
 	struct zombie *zombies;
 	uint64_t restarts[4]; /* by enum restart_reason */
+	bool sampling_set; /* by an operator, to: */
+	uint64_t sampling;
 	struct capture *peak; /* under lock alone; the instance's highest so far */
 
 	/* of the change under way */
@@ -76,6 +78,7 @@ struct instance *unit_serving(struct unit *unit);
 int unit_file(const struct config *config, const struct config_plugin *plugin, char *ret, size_t size);
 int unit_read_image(const struct config *config, const struct config_plugin *plugin, struct image **ret,
 		    struct error *error);
+uint64_t unit_sampling(const struct unit *unit, const struct config_plugin *plugin);
 struct instance_options unit_options(struct supervisor *supervisor, struct unit *unit, const struct config *config,
 				     const struct config_plugin *plugin, struct image *image);
 /* Starts unit->fresh from the given configuration, of the kept image, or of the file read anew (kept NULL). */

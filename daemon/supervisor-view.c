@@ -81,6 +81,7 @@ unit_view(struct unit *unit, struct supervisor_plugin *ret)
 	if (unit->config != NULL) {
 		view.soft_limit = unit->config->memory_soft;
 		view.hard_limit = unit->config->memory_hard;
+		view.sample_interval = unit_sampling(unit, unit->config);
 	}
 	for (const struct zombie *zombie = unit->zombies; zombie != NULL; zombie = zombie->next) {
 		view.zombies++;

@@ -126,6 +126,15 @@ unit_serving(struct unit *unit)
 
 /* --- starting ---------------------------------------------------------------------------------------------------- */
 
+/* What an operator said holds until the configuration says something new. */
+uint64_t
+unit_sampling(const struct unit *unit, const struct config_plugin *plugin)
+{
+	bool same = unit->config != NULL && unit->config->memory_sample_interval == plugin->memory_sample_interval;
+
+	return same && unit->sampling_set ? unit->sampling : plugin->memory_sample_interval;
+}
+
 struct instance_options
 unit_options(struct supervisor *supervisor, struct unit *unit, const struct config *config,
 	     const struct config_plugin *plugin, struct image *image)
@@ -140,6 +149,7 @@ unit_options(struct supervisor *supervisor, struct unit *unit, const struct conf
 		.file = config->file,
 		.settings = plugin->settings,
 		.limits = {plugin->memory_soft, plugin->memory_hard},
+		.sample_interval = unit_sampling(unit, plugin),
 		.foreign = plugin_foreign(unit->plugin),
 		.threads = (unsigned) plugin->threads,
 		.queue = (unsigned) plugin->queue,

@@ -40,7 +40,7 @@ struct supervisor_plugin {
 	uint64_t escaped_bytes, escaped_blocks; /* of this instance */
 	uint64_t restarts_operator, restarts_reload, restarts_leak, restarts_crash;
 	struct heap_usage own, foreign;
-	uint64_t soft_limit, hard_limit;
+	uint64_t soft_limit, hard_limit, sample_interval;
 	uint64_t faults; /* bad frees, plugin life */
 	unsigned threads, zombies;
 	char last_error[240];
@@ -136,6 +136,9 @@ struct supervisor_escapes {
 int supervisor_escapes(struct supervisor *supervisor, const char *name, struct supervisor_escapes *ret,
 		       struct error *error);
 void supervisor_escapes_clear(struct supervisor_escapes *escapes);
+/* Bytes between samples of call stacks, for the serving instance and those after it, until the configuration's value
+ * changes. */
+int supervisor_sampling(struct supervisor *supervisor, const char *name, uint64_t interval, struct error *error);
 /* Resolves one address in the serving instance. */
 int supervisor_resolve(struct supervisor *supervisor, const char *name, uintptr_t address, struct supervisor_place *ret,
 		       struct error *error);

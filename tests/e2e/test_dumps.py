@@ -8,7 +8,7 @@ import subprocess
 import warnings
 
 import pytest
-from harness import CtlError, HEAP_LAYER, default_route
+from harness import CtlError, HEAP_LAYER, ROOT, default_route, wait_for
 from plugin_view import plugin, settled
 
 pytestmark = pytest.mark.skipif(not HEAP_LAYER, reason="nothing is attributed without the heap layer")
@@ -64,6 +64,65 @@ def test_escapes_of_nothing_and_of_nobody(daemon):
     with pytest.raises(CtlError) as refusal:
         d.ctl("escapes", "leek")
     assert refusal.value.code == 4
+
+
+# --- who called ----------------------------------------------------------------------------------------------------
+
+
+def test_a_leak_of_16_bytes_a_request_is_named_first(daemon):
+    d = daemon(plugins=[plugin("leak", config={"bytes": 16})])
+    requests(d, "/leak", 2000)
+    settled(d, "leak")
+    own = [site for site in d.ctl("dump", "leak")["sites"] if site["scope"] == "plugin"]
+    source = (ROOT / "tests/plugins/leak.c").read_text().splitlines()
+    assert (own[0]["function"], own[0]["bytes"], own[0]["objects"]) == ("leak_keep", 32000, 2000)
+    assert "malloc(size)" in source[own[0]["line"] - 1]
+    assert d.ctl("dump", "leak")["sites"][0]["function"] == "leak_keep"
+
+
+def test_a_wrapper_of_malloc_is_resolved_to_its_callers(daemon):
+    d = daemon(plugins=[plugin("wrapper", memory={"sample_interval": 16})])
+    requests(d, "/wrapper/header", 300)
+    requests(d, "/wrapper/body", 300)
+    settled(d, "wrapper")
+    dump = d.ctl("dump", "wrapper")
+    site = dump["sites"][0]
+    assert site["function"].startswith("xmalloc") and site["bytes"] == 1200 * 112
+    rows = [row for row in dump["callers"] if row["site"] == site["place"]]
+    # 900 blocks to 300; a few at the very beginning are seen by no sample.
+    assert [row["function"] for row in rows] == ["parse_header", "parse_body"]
+    assert sum(row["bytes"] for row in rows) == site["bytes"]
+    assert 74 <= rows[0]["percent"] <= 76 and 24 <= rows[1]["percent"] <= 26
+    assert re.search(r"xmalloc\S* <- parse_header +wrapper\.c:\d+", d.ctl_text("dump", "wrapper"))
+    told = read_folded(d.ctl_text("dump", "wrapper", "--format", "folded"))
+    ways = {stack[2]: number for stack, number in told.items() if stack[-1].startswith("xmalloc")}
+    assert set(ways) == {"parse_header", "parse_body"} and sum(ways.values()) == site["bytes"]
+    assert all(stack[:2] == ("wrapper", "wrapper_request") for stack in told if stack[-1].startswith("xmalloc"))
+
+
+def test_sampling_is_changed_while_the_plugin_runs(daemon):
+    d = daemon(plugins=[plugin("wrapper", memory={"sample_interval": 0})])
+    requests(d, "/wrapper/header", 100)
+    settled(d, "wrapper")
+    assert d.ctl("dump", "wrapper", "--callers")["callers"] == []
+    assert d.ctl("sampling", "wrapper", "64", "--dry-run")["would"]
+    assert d.ctl("show", "wrapper")["limits"]["sample_interval"] == 0
+    assert d.ctl("sampling", "wrapper", "64") == {"plugin": "wrapper", "interval": 64, "before": 0}
+    assert d.ctl("show", "wrapper")["limits"]["sample_interval"] == 64
+
+    def seen():  # threads follow when they next fetch blocks
+        requests(d, "/wrapper/header", 100)
+        return d.ctl("dump", "wrapper", "--callers")["callers"]
+    assert wait_for(seen, "samples of callers")[0]["function"] == "parse_header"
+    # It holds for the next instance too, until the configuration says something new.
+    d.ctl("restart", "wrapper")
+    assert d.ctl("show", "wrapper")["limits"]["sample_interval"] == 64
+    d.edit(plugins=[plugin("wrapper", memory={"sample_interval": "8KiB"})])
+    d.reload()
+    assert d.ctl("show", "wrapper")["limits"]["sample_interval"] == 8192
+    with pytest.raises(CtlError) as refusal:
+        d.ctl("sampling", "wrapper", "1GiB")
+    assert refusal.value.code == 2
 
 
 # --- formats --------------------------------------------------------------------------------------------------------

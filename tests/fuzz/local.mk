@@ -21,7 +21,7 @@ tests_fuzz_fuzz_wire_SOURCES = tests/fuzz/fuzz-wire.c tests/fuzz/replay.c daemon
 tests_fuzz_fuzz_wire_LDADD = $(JANSSON_LIBS)
 tests_fuzz_fuzz_commands_SOURCES = tests/fuzz/fuzz-commands.c tests/fuzz/replay.c daemon/wire.c \
 	tests/unit/fake-server.c tests/unit/fake-server.h daemon/command.c daemon/commands.c daemon/command-daemon.c \
-	daemon/command-dump.c daemon/command-escapes.c $(mtlsd_format) daemon/command-plugin.c daemon/introspect.c \
+	daemon/command-dump.c daemon/command-escapes.c daemon/command-sampling.c $(mtlsd_format) daemon/command-plugin.c daemon/introspect.c \
 	daemon/outlet.c daemon/job.c daemon/log.c \
 	daemon/schema-nearest.c daemon/schema-value.c daemon/error.c
 tests_fuzz_fuzz_commands_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit

@@ -297,6 +297,31 @@ supervisor_words(struct supervisor *supervisor, const char *name, json_t **ret_c
 	return 0;
 }
 
+/* The first site is reached by two ways, three parts to one. */
+static void
+fake_stacks(struct supervisor_dump *dump)
+{
+	static const char *const functions[] = {"leak_keep", "parse_header", "parse_body"};
+
+	dump->places = calloc(ARRAY_LENGTH(functions), sizeof(*dump->places));
+	dump->stacks = calloc(2, sizeof(*dump->stacks));
+	if (!dump->places || !dump->stacks)
+		abort();
+	for (size_t i = 0; i < ARRAY_LENGTH(functions); i++) {
+		dump->places[i] =
+			(struct supervisor_place){.address = 0x1000 + i, .line = 42 + (int) i, .inside = true};
+		strcpy(dump->places[i].function, functions[i]);
+		strcpy(dump->places[i].file, "/src/plugins/leak.c");
+	}
+	for (uint32_t i = 0; i < 2; i++)
+		dump->stacks[i] = (struct supervisor_stack){
+			.site = 0x1000, .bytes = i == 0 ? 96 : 32, .objects = 1, .depth = 2, .frames = {0, i + 1}};
+	dump->place_count = ARRAY_LENGTH(functions);
+	dump->stack_count = 2;
+	if (dump->count != 0)
+		dump->sites[0].stack_count = 2;
+}
+
 int
 supervisor_dump(struct supervisor *supervisor, const char *name, uint32_t min_age, struct supervisor_dump **ret,
 		struct error *error)
@@ -333,13 +358,13 @@ supervisor_dump(struct supervisor *supervisor, const char *name, uint32_t min_ag
 			site->line = 42;
 		}
 	}
+	fake_stacks(dump);
 	*ret = dump;
 	return 0;
 }
 
 int
-supervisor_escapes(struct supervisor *supervisor, const char *name, struct supervisor_escapes *ret,
-		   struct error *error)
+supervisor_escapes(struct supervisor *supervisor, const char *name, struct supervisor_escapes *ret, struct error *error)
 {
 	struct supervisor_escapes escapes = {.instance = 3, .count = 2, .place_count = 2};
 
@@ -375,6 +400,8 @@ supervisor_dump_free(struct supervisor_dump **dump)
 	if (!*dump)
 		return;
 	free((*dump)->sites);
+	free((*dump)->places);
+	free((*dump)->stacks);
 	free(*dump);
 	*dump = NULL;
 }
@@ -414,6 +441,16 @@ supervisor_restart(struct supervisor *supervisor, const char *name, uint64_t if_
 	fake->restart_timeout = timeout;
 	*ret = (struct supervisor_restart){.old_instance = 3, .new_instance = 4, .drained = 2, .freed_bytes = 4096};
 	return r;
+}
+
+int
+supervisor_sampling(struct supervisor *supervisor, const char *name, uint64_t interval, struct error *error)
+{
+	struct fake_server *fake = fake_server(fake_of(supervisor));
+
+	(void) name;
+	fake->sampling = interval;
+	return fake_change(supervisor, &fake->samplings, error);
 }
 
 int

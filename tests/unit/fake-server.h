@@ -10,8 +10,8 @@
 
 struct fake_server {
 	struct config *config;
-	int evictions, restarts, enables, disables, reloads;
-	uint64_t evict_target, restart_if_instance, restart_timeout;
+	int evictions, restarts, enables, disables, reloads, samplings;
+	uint64_t sampling, evict_target, restart_if_instance, restart_timeout;
 	int evict_level;
 	int failure;  /* negative errno every change fails with; 0: none */
 	size_t sites; /* how many sites leak's dump has */

@@ -120,6 +120,8 @@ static const struct {
 	{"Show", "{\"plugin\":\"leak\"}"},
 	{"Routes", "{}"},
 	{"Escapes", "{}"},
+	{"Sampling", "{\"plugin\":\"leak\",\"interval\":4096}"},
+	{"Sampling", "{\"plugin\":\"leak\",\"interval\":0,\"dry_run\":true}"},
 	{"Dump", "{\"plugin\":\"leak\"}"},
 	{"Dump", "{\"plugin\":\"leak\",\"top\":1,\"min_age\":7}"},
 	{"Evict", "{\"plugin\":\"cache\"}"},

@@ -58,11 +58,16 @@ test_a_dry_run_changes_nothing(void **state)
 		if (c->privilege != COMMAND_CHANGE)
 			continue;
 		reply = run_well(*state, c->method,
-				 takes_plugin ? "{\"plugin\":\"leak\",\"dry_run\":true}" : "{\"dry_run\":true}");
+				 strcmp(c->method, "Sampling") == 0
+					 ? "{\"plugin\":\"leak\",\"interval\":1,\"dry_run\":true}"
+				 : takes_plugin ? "{\"plugin\":\"leak\",\"dry_run\":true}"
+						: "{\"dry_run\":true}");
 		assert_true(strlen(word(reply, "would")) > 0);
 		json_decref(reply);
 	}
-	assert_int_equal(fake->evictions + fake->restarts + fake->enables + fake->disables + fake->reloads, 0);
+	assert_int_equal(fake->evictions + fake->restarts + fake->enables + fake->disables + fake->reloads +
+				 fake->samplings,
+			 0);
 	run_badly(*state, "Restart", "{\"plugin\":\"leak\",\"dry_run\":true,\"if_instance\":9}", -ESTALE, "instance 3");
 }
 
@@ -242,6 +247,26 @@ test_dump_names_the_site(void **state)
 }
 
 static void
+test_dump_divides_a_site_among_its_callers(void **state)
+{
+	json_t *reply = run_well(*state, "Dump", "{\"plugin\":\"leak\"}");
+	const json_t *rows = json_object_get(reply, "callers"), *row = json_array_get(rows, 0);
+
+	assert_int_equal(json_array_size(rows), 2);
+	assert_string_equal(word(row, "way"), "leak_keep <- parse_header");
+	assert_string_equal(word(row, "site"), "leak.c:42");
+	assert_string_equal(word(row, "place"), "leak.c:43");
+	assert_int_equal(number(row, "bytes"), 750);
+	assert_int_equal(number(row, "percent"), 75);
+	assert_int_equal(number(json_array_get(rows, 1), "bytes"), 250);
+	json_decref(reply);
+	/* Not shown, no callers. */
+	reply = run_well(*state, "Dump", "{\"plugin\":\"leak\",\"callers\":true,\"top\":1}");
+	assert_int_equal(json_array_size(json_object_get(reply, "callers")), 2);
+	json_decref(reply);
+}
+
+static void
 test_dump_shows_the_top(void **state)
 {
 	struct fixture *f = *state;
@@ -336,6 +361,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_words_of_plugins_become_utf8, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_escapes_name_route_and_status, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_dump_names_the_site, command_setup, command_teardown),
+		cmocka_unit_test_setup_teardown(test_dump_divides_a_site_among_its_callers, command_setup,
+						command_teardown),
 		cmocka_unit_test_setup_teardown(test_dump_shows_the_top, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_dump_writes_to_a_descriptor, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_dump_refuses_what_it_cannot_write_to, command_setup,
