@@ -44,7 +44,7 @@ mtlsd_edge = \
 	daemon/edge-exchange.c daemon/edge-record.c daemon/edge-serve.c daemon/edge-table.c daemon/edge-watch.c \
 	daemon/endpoint.c daemon/endpoint.h
 mtlsd_control = \
-	daemon/job.c daemon/job.h daemon/errand.c daemon/errand.h daemon/command.c daemon/command.h daemon/commands.c daemon/command-daemon.c \
+	daemon/job.c daemon/job.h daemon/errand.c daemon/errand.h daemon/pressure.c daemon/pressure.h daemon/command.c daemon/command.h daemon/commands.c daemon/command-daemon.c \
 	daemon/command-dump.c daemon/command-escapes.c daemon/command-plugin.c daemon/introspect.c daemon/introspect.h daemon/outlet.c daemon/outlet.h \
 	daemon/peer.c daemon/peer.h daemon/caller.c daemon/caller.h daemon/caller-internal.h \
 	daemon/caller-call.c daemon/caller-job.c daemon/control.c daemon/control.h
@@ -52,7 +52,7 @@ mtlsd_control = \
 mtlsd_SOURCES = $(mtlsd_base) $(mtlsd_heap) $(mtlsd_schema) $(mtlsd_config) $(mtlsd_access) $(mtlsd_plugin) $(mtlsd_request) \
 	$(mtlsd_gate) $(mtlsd_edge) $(mtlsd_format) $(mtlsd_control) daemon/command-sampling.c daemon/server.c daemon/server.h daemon/main.c
 EXTRA_mtlsd_DEPENDENCIES = $(srcdir)/daemon/exports.list
-mtlsd_LDADD = $(GNUTLS_LIBS) $(SYSTEMD_LIBS) $(YAML_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS) $(DW_LIBS) $(ELF_LIBS) $(ZLIB_LIBS) -lpthread -ldl
+mtlsd_LDADD = $(GNUTLS_LIBS) $(SYSTEMD_LIBS) $(YAML_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS) $(DW_LIBS) $(ELF_LIBS) $(ZLIB_LIBS) -lresolv -lpthread -ldl
 # What libraries and plugins must find in the executable first: the malloc family, thread starts, the framing gate.
 mtlsd_LDFLAGS = $(AM_LDFLAGS) -Wl,--dynamic-list=$(srcdir)/daemon/exports.list
 EXTRA_DIST += daemon/exports.list

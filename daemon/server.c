@@ -7,10 +7,12 @@
 #include "job.h"
 #include "log.h"
 #include "monotonic.h"
+#include "pressure.h"
 #include "request.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -36,6 +38,7 @@ struct server {
 	struct control *control;
 	struct job_queue *jobs;
 	struct errands *errands;
+	struct pressure *pressure; /* NULL: nothing to watch */
 	sd_event_source *tick, *drain_timer;
 	uint64_t drain_until;
 	int exit_code;
@@ -316,6 +319,15 @@ on_tick(sd_event_source *source, uint64_t now, void *userdata)
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
+static void
+relieve(void *userdata UNUSED)
+{
+	uint64_t bytes = heap_decay((uint32_t) (monotonic_now() / 1000000), 0);
+
+	(void) malloc_trim(0);
+	log_notice("memory is short: %" PRIu64 " KiB of free pages in plugin heaps given back", bytes / 1024);
+}
+
 /* --- start and end ---------------------------------------------------------------------------------------------------
  */
 
@@ -438,6 +450,9 @@ server_new(const char *config_path, struct server **ret, struct error *error)
 		r = start_parts(server, error);
 	if (r < 0)
 		return r;
+	struct error why = {0};
+	if (pressure_watch(server->event, relieve, server, &server->pressure, &why) < 0)
+		log_warning("memory pressure is not watched: %s", why.text); /* it serves all the same */
 	report_failed_plugins(server);
 	*ret = STEAL(server);
 	return 0;
@@ -479,6 +494,7 @@ server_free(struct server **serverp)
 	sd_event_source_unref(server->tick);
 	sd_event_source_unref(server->drain_timer);
 	errands_free(&server->errands);
+	pressure_free(&server->pressure);
 	sd_event_unref(server->event);
 	config_unref(&server->config);
 	pthread_mutex_destroy(&server->reload);

@@ -10,6 +10,7 @@ import time
 import pytest
 from client import Crowd
 from harness import wait_for
+from plugin_view import needs_layer
 
 REQUEST = b"GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
@@ -289,3 +290,30 @@ def test_running_out_of_descriptors_is_survived(daemon):
     wait_for(lambda: connections(d)["open"] <= 1, "the stalled to be gone")
     assert d.client().get("/echo")[0] == 200
     assert client.connects == 1
+
+
+# --- memory pressure -----------------------------------------------------------------------------------------------
+
+
+@needs_layer
+def test_memory_pressure_gives_free_pages_back_at_once(daemon, tmp_path):
+    fifo = tmp_path / "pressure"
+    os.mkfifo(fifo)
+    d = daemon(plugins=[dict(name="overlimit", path="overlimit.so", memory={"hard": "8MiB"})],
+               settings={"memory_decay": "1h"}, env={"MEMORY_PRESSURE_WATCH": str(fifo)})
+    assert d.client().get("/overlimit")[0] == 200  # takes all there is and frees it again
+
+    def retained():
+        return d.ctl("show", "overlimit")["own"]["retained_bytes"]
+
+    assert retained() > 4 << 20, "without pressure it is kept for the hour"
+    with open(fifo, "wb", buffering=0) as pressure:
+        pressure.write(b"x")
+        wait_for(lambda: retained() == 0, "the pages to be given back")
+    assert any("memory is short" in line for line in d.log())
+
+
+def test_pressure_that_cannot_be_watched_is_said_and_survived(daemon, tmp_path):
+    d = daemon(env={"MEMORY_PRESSURE_WATCH": str(tmp_path / "nothing")})
+    assert any("memory pressure is not watched" in line for line in d.log())
+    assert d.client().get("/echo")[0] == 200
