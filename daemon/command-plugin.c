@@ -118,12 +118,13 @@ show_flags(uint32_t flags)
 static json_t *
 show_plugin(const struct supervisor_plugin *p)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:s, s:s, s:I, s:I, s:o, s:I, s:I, s:I, s:o*}", "name",
+	return json_pack("{s:o, s:o, s:o, s:o, s:s, s:s, s:I, s:I, s:o, s:I, s:I, s:I, s:I, s:o*}", "name",
 			 command_text(p->name), "version", command_text(p->version), "summary",
 			 command_text(p->summary), "path", command_text(p->path), "sha256", p->sha256, "state",
 			 supervisor_state_name(p->state), "instance", (json_int_t) p->instance, "since",
 			 (json_int_t) p->since, "flags", show_flags(p->flags), "threads", (json_int_t) p->threads,
-			 "zombies", (json_int_t) p->zombies, "faults", (json_int_t) p->faults, "last_error",
+			 "zombies", (json_int_t) p->zombies, "faults", (json_int_t) p->faults,
+			 "sample_interval", (json_int_t) p->sample_interval, "last_error",
 			 p->last_error[0] ? command_text(p->last_error) : NULL);
 }
 
@@ -156,8 +157,7 @@ show_heap(const struct heap_usage *u)
 static json_t *
 show_limits(const struct supervisor_plugin *p)
 {
-	return json_pack("{s:I, s:I, s:I}", "soft", (json_int_t) p->soft_limit, "hard", (json_int_t) p->hard_limit,
-			 "sample_interval", (json_int_t) p->sample_interval);
+	return json_pack("{s:I, s:I}", "soft", (json_int_t) p->soft_limit, "hard", (json_int_t) p->hard_limit);
 }
 
 static json_t *

@@ -190,6 +190,7 @@ static const struct command_column show_plugin_columns[] = {
 	{"threads", "threads", "count"},
 	{"zombies", "zombies", "count"},
 	{"faults", "faults", "count"},
+	{"bytes between samples", "sample_interval", "limit"},
 	{0},
 };
 static const struct command_column show_request_columns[] = {
@@ -226,7 +227,6 @@ static const struct command_column show_heap_columns[] = {
 static const struct command_column show_limit_columns[] = {
 	{"soft", "soft", "limit"},
 	{"hard", "hard", "limit"},
-	{"bytes between samples", "sample_interval", "limit"},
 	{0},
 };
 static const struct command_column show_escape_columns[] = {
@@ -380,7 +380,7 @@ const struct command command_table[] = {
 		.blocks = show_blocks,
 		.reply = "plugin: (name: string, version: string, summary: string, path: string, sha256: string,"
 			 " state: string, instance: int, since: int, flags: []string, threads: int, zombies: int,"
-			 " faults: int, last_error: ?string), requests: (total: int, inflight: int, queued: int,"
+			 " faults: int, sample_interval: int, last_error: ?string), requests: (total: int, inflight: int, queued: int,"
 			 " answers: [string]int, refused_full: int, refused_disabled: int, deadline_missed: int,"
 			 " failed: int, cancelled: int), own: [string]int, foreign: [string]int, limits: [string]int,"
 			 " escaped: [string]int, restarts: [string]int, counters: object",

@@ -106,9 +106,9 @@ def test_sampling_is_changed_while_the_plugin_runs(daemon):
     settled(d, "wrapper")
     assert d.ctl("dump", "wrapper", "--callers")["callers"] == []
     assert d.ctl("sampling", "wrapper", "64", "--dry-run")["would"]
-    assert d.ctl("show", "wrapper")["limits"]["sample_interval"] == 0
+    assert d.ctl("show", "wrapper")["plugin"]["sample_interval"] == 0
     assert d.ctl("sampling", "wrapper", "64") == {"plugin": "wrapper", "interval": 64, "before": 0}
-    assert d.ctl("show", "wrapper")["limits"]["sample_interval"] == 64
+    assert d.ctl("show", "wrapper")["plugin"]["sample_interval"] == 64
 
     def seen():  # threads follow when they next fetch blocks
         requests(d, "/wrapper/header", 100)
@@ -116,10 +116,10 @@ def test_sampling_is_changed_while_the_plugin_runs(daemon):
     assert wait_for(seen, "samples of callers")[0]["function"] == "parse_header"
     # It holds for the next instance too, until the configuration says something new.
     d.ctl("restart", "wrapper")
-    assert d.ctl("show", "wrapper")["limits"]["sample_interval"] == 64
+    assert d.ctl("show", "wrapper")["plugin"]["sample_interval"] == 64
     d.edit(plugins=[plugin("wrapper", memory={"sample_interval": "8KiB"})])
     d.reload()
-    assert d.ctl("show", "wrapper")["limits"]["sample_interval"] == 8192
+    assert d.ctl("show", "wrapper")["plugin"]["sample_interval"] == 8192
     with pytest.raises(CtlError) as refusal:
         d.ctl("sampling", "wrapper", "1GiB")
     assert refusal.value.code == 2
