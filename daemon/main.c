@@ -4,6 +4,7 @@
 #include "log.h"
 #include "server.h"
 #include "supervisor.h"
+#include "tls.h"
 
 #include "heap.h"
 
@@ -27,6 +28,34 @@ print_help(void)
 	     "Operate it with mtlsctl. Exit codes: 0 ok, 1 failed, 2 usage.");
 }
 
+/* Certificates, keys and lists as the daemon would load them. */
+static int
+check_credentials(const struct config *config)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < config->tls_count; i++) {
+		const struct config_tls *tls = &config->tls[i];
+		CLEANUP(tls_set_unref) struct tls_set *set = NULL;
+		struct error why = {0};
+		if (tls_set_load(tls, NULL, &set, &why) == 0)
+			continue;
+		fprintf(stderr, "%s:%d:%d: %s\n", config->file, tls->node->line, tls->node->column, why.text);
+		result = -EINVAL;
+	}
+	return result;
+}
+
+static void
+print_mistakes(const char *mistakes, int code)
+{
+	if (mistakes == NULL)
+		mistakes = strerror(-code);
+	fputs(mistakes, stderr);
+	if (mistakes[0] == '\0' || mistakes[strlen(mistakes) - 1] != '\n')
+		fputc('\n', stderr);
+}
+
 static int
 check_config(const char *path)
 {
@@ -34,14 +63,18 @@ check_config(const char *path)
 	CLEANUP_FREE char *mistakes = NULL;
 
 	int r = config_load(path, &config, &mistakes);
-	if (r == 0 && heap_reserve(0, 0) == 0)
-		r = supervisor_check(config, &mistakes);
 	if (r < 0) {
-		fputs(mistakes != NULL ? mistakes : strerror(-r), stderr);
-		if (mistakes == NULL || mistakes[0] == '\0' || mistakes[strlen(mistakes) - 1] != '\n')
-			fputc('\n', stderr);
+		print_mistakes(mistakes, r);
 		return EXIT_FAILURE;
 	}
+	int credentials = check_credentials(config);
+	r = heap_reserve(0, 0);
+	if (r == 0)
+		r = supervisor_check(config, &mistakes);
+	if (r < 0)
+		print_mistakes(mistakes, r);
+	if (r < 0 || credentials < 0)
+		return EXIT_FAILURE;
 	printf("%s: ok\n", path);
 	return EXIT_SUCCESS;
 }

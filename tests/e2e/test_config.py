@@ -151,6 +151,16 @@ def assert_names_place_and_cure(name, line, message, path):
     assert max(len(text) for _, _, text in places) > 15, message
 
 
+def test_check_config_looks_at_credentials_too(pki, tmp_path):
+    text = sound(pki, tmp_path)
+    assert text.count(pki.server[1]) == 1
+    code, out = check(text.replace(pki.server[1], pki.client("good")[1]), tmp_path / "mtlsd.yaml")
+    assert code == 1 and re.search(r"mtlsd\.yaml:\d+:\d+: tls main: .*key", out), out
+    gone = re.sub(r"client_ca: .*", f"client_ca: {tmp_path}/nothing.pem", text)
+    code, out = check(gone, tmp_path / "mtlsd.yaml")
+    assert code == 1 and "nothing.pem" in out, out
+
+
 def test_the_sound_file_passes(pki, tmp_path):
     code, text = check(sound(pki, tmp_path), tmp_path / "mtlsd.yaml")
     assert code == 0, text
