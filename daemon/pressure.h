@@ -13,8 +13,8 @@
 
 struct pressure;
 
-/* Calls relieve(userdata) in the event loop while there is pressure, at most once a second. 0 with *ret NULL where there
- * is nothing to watch: no such file, or MEMORY_PRESSURE_WATCH=/dev/null. */
+/* Calls relieve(userdata) in the event loop while there is pressure, at most once a second. 0 with *ret NULL where
+ * there is nothing to watch: no such file, or MEMORY_PRESSURE_WATCH=/dev/null. */
 int pressure_watch(sd_event *event, void (*relieve)(void *userdata), void *userdata, struct pressure **ret,
 		   struct error *error);
 void pressure_free(struct pressure **pressure); /* accepts NULL */
