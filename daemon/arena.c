@@ -100,7 +100,7 @@ scope_arena_alloc_at(struct scope_arena **arena, struct scope_space *space, size
 	struct scope_frame frame;
 
 	scope_enter_daemon(&frame);
-	void *piece = arena_take(arena, space, size, site);
+	void *piece = scope_is_to_fail(space) ? NULL : arena_take(arena, space, size, site);
 	scope_leave(&frame);
 	if (piece == NULL)
 		errno = ENOMEM;

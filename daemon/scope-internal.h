@@ -73,6 +73,8 @@ scope_set(uintptr_t site)
 /* The slow way: picks the heap, makes the bins, allocates. Only inside a space. */
 void *scope_alloc(size_t size, size_t align, unsigned flags, uintptr_t site) __attribute__((cold));
 void *scope_resize(void *p, size_t size, uintptr_t site) __attribute__((cold));
+/* Counts down to the allocation a test wants to fail; true: this one. */
+bool scope_is_to_fail(struct scope_space *space);
 /* A thread started inside the space is about to begin, has begun (in it), could not begin. It counts until it ends. */
 void scope_thread_announce(struct scope_space *space);
 void scope_thread_begin(struct scope_space *space);

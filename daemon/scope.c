@@ -65,6 +65,12 @@ scope_space_fail_nth(struct scope_space *space, uint64_t nth)
 		scope_switch(space);
 }
 
+bool
+scope_space_fail_pending(const struct scope_space *space)
+{
+	return __atomic_load_n(&space->fail_in, __ATOMIC_RELAXED) != 0;
+}
+
 void
 scope_space_set_limits(struct scope_space *space, const struct heap_limits *limits)
 {
@@ -151,8 +157,7 @@ scope_is_system(uintptr_t site)
 	return name == NULL || name[0] == '\0' || strncmp(name, "/lib", 4) == 0 || strncmp(name, "/usr/lib", 8) == 0;
 }
 
-/* Counts down to the allocation a test wants to fail. */
-static bool
+bool
 scope_is_to_fail(struct scope_space *space)
 {
 	uint64_t left = __atomic_load_n(&space->fail_in, __ATOMIC_RELAXED);

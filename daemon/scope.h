@@ -39,9 +39,11 @@ int scope_space_new(const char *plugin, uint64_t instance, struct heap *foreign,
  * apart by _dl_find_object. */
 void scope_space_set_image(struct scope_space *space, uintptr_t start, uintptr_t end);
 void scope_space_set_limits(struct scope_space *space, const struct heap_limits *limits);
-/* For tests: the nth allocation of the instance from now on fails once with ENOMEM, as if memory were out; 0: none
- * does. Slows the space down while armed. No thread but the caller may be inside. */
+/* For tests: the nth allocation of the instance from now on (its own heap's, arenas included) fails once with ENOMEM,
+ * as if memory were out; 0: none does. Slows the space down while armed. No thread but the caller may be inside. */
 void scope_space_fail_nth(struct scope_space *space, uint64_t nth);
+/* True until the allocation that is to fail has failed. */
+bool scope_space_fail_pending(const struct scope_space *space);
 struct heap *scope_space_own(const struct scope_space *space);
 struct heap *scope_space_foreign(const struct scope_space *space);
 /* Threads the instance started (pthread_create, thrd_create) that have not ended yet. */

@@ -9,7 +9,7 @@ unit_tests = \
 	tests/unit/test-wire tests/unit/test-job tests/unit/test-command-table tests/unit/test-commands \
 	tests/unit/test-log tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render tests/unit/test-format \
 	tests/unit/test-heap tests/unit/test-heap-threads tests/unit/test-scope tests/unit/test-scope-image \
-	tests/unit/test-request tests/unit/test-pool tests/unit/test-settings \
+	tests/unit/test-request tests/unit/test-pool tests/unit/test-settings tests/unit/test-fixtures \
 	tests/unit/test-whoami
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -108,6 +108,13 @@ tests_unit_test_pool_SOURCES = tests/unit/test-pool.c daemon/pool.c daemon/stats
 tests_unit_test_pool_LDADD = $(CMOCKA_LIBS) -lpthread
 tests_unit_test_settings_SOURCES = tests/unit/test-settings.c daemon/settings.c $(mtlsd_schema) daemon/yaml.c daemon/error.c
 tests_unit_test_settings_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
+tests_unit_test_fixtures_SOURCES = tests/unit/test-fixtures.c daemon/request.c daemon/step.c daemon/host.c daemon/snapshot.c \
+	daemon/pool.c daemon/deadline.c daemon/stats.c daemon/router.c daemon/glob.c daemon/digest.c daemon/yaml.c daemon/name.c \
+	daemon/error.c daemon/log.c $(mtlsd_plugin) $(mtlsd_heap) $(mtlsd_schema)
+tests_unit_test_fixtures_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) $(GNUTLS_LIBS) $(DW_LIBS) $(ELF_LIBS) \
+	-lpthread -ldl
+# Its way to an instance's memory before the instance has used any.
+tests_unit_test_fixtures_LDFLAGS = $(mtlsd_LDFLAGS) -Wl,--wrap=scope_space_new
 
 # plugins
 tests_unit_test_whoami_SOURCES = tests/unit/test-whoami.c plugins/whoami.c
