@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ARGUMENTS_MAX = 32, ARGUMENTS_OPTION_MAX = 64 };
+enum { ARGUMENTS_MAX = 32, ARGUMENTS_OPTION_MAX = 64, ARGUMENTS_FILE_MAX = 1000 * 1000 };
 
 static const char *
 arguments_get(const json_t *argument, const char *key)
@@ -37,7 +37,7 @@ arguments_metavar(const json_t *argument)
 		const char *type, *metavar;
 	} metavars[] = {
 		{"string", "WORD"},       {"int", "N"},       {"size", "SIZE"}, {"bool", ""},
-		{"duration", "DURATION"}, {"output", "FILE"},
+		{"duration", "DURATION"}, {"output", "FILE"}, {"json", "FILE"},
 	};
 	const char *own = arguments_get(argument, "metavar"), *type = arguments_get(argument, "type");
 
@@ -51,6 +51,24 @@ arguments_metavar(const json_t *argument)
 	return "VALUE";
 }
 
+/* A file's JSON travels in the call, so the daemon opens no path of ours. */
+static int
+arguments_read_file(const char *path, json_t **ret, struct error *error)
+{
+	json_error_t why;
+	json_t *object = json_load_file(path, 0, &why);
+
+	if (!object)
+		return error_set(error, -EINVAL, "%s: %s", path, why.text);
+	if (!json_is_object(object) || json_dumpb(object, NULL, 0, JSON_COMPACT) > ARGUMENTS_FILE_MAX) {
+		json_decref(object);
+		return error_set(error, -EINVAL, "%s: it is no JSON object of at most %d bytes", path,
+				 ARGUMENTS_FILE_MAX);
+	}
+	*ret = object;
+	return 0;
+}
+
 /* One value of a known argument. Ranges and choices are the daemon's to check: it knows them for certain. */
 static int
 arguments_read_value(const json_t *argument, const char *text, json_t **ret, struct error *error)
@@ -60,6 +78,8 @@ arguments_read_value(const json_t *argument, const char *text, json_t **ret, str
 	int64_t number = 0;
 	int r = 0;
 
+	if (strcmp(type, "json") == 0)
+		return arguments_read_file(text, ret, error);
 	if (strcmp(type, "int") == 0) {
 		r = schema_value_int(text, &number);
 	} else if (strcmp(type, "size") == 0) {
@@ -89,7 +109,8 @@ arguments_find_option(const json_t *arguments, const char *word, size_t length, 
 	size_t i, count = 0;
 
 	snprintf(given, sizeof(given), "%.*s", (int) length, word);
-	json_array_foreach(arguments, i, argument) {
+	json_array_foreach(arguments, i, argument)
+	{
 		if (json_is_true(json_object_get(argument, "positional")) || count == ARGUMENTS_MAX)
 			continue;
 		arguments_option(arguments_get(argument, "name"), options[count], sizeof(options[count]));
@@ -109,7 +130,8 @@ arguments_find_positional(const json_t *arguments, const json_t *taken)
 	const json_t *argument;
 	size_t i;
 
-	json_array_foreach(arguments, i, argument) {
+	json_array_foreach(arguments, i, argument)
+	{
 		if (json_is_true(json_object_get(argument, "positional")) &&
 		    !json_object_get(taken, arguments_get(argument, "name")))
 			return argument;
@@ -124,7 +146,8 @@ arguments_check_required(const json_t *arguments, const json_t *taken, struct er
 	const json_t *argument;
 	size_t i;
 
-	json_array_foreach(arguments, i, argument) {
+	json_array_foreach(arguments, i, argument)
+	{
 		const char *name = arguments_get(argument, "name");
 
 		if (!json_is_true(json_object_get(argument, "required")) || json_object_get(taken, name))

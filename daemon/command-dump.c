@@ -2,6 +2,7 @@
 /* Who holds what: the live blocks of a plugin by call site and age. Contents of blocks are never part of it. */
 #include "callers.h"
 #include "command.h"
+#include "difference.h"
 #include "format.h"
 #include "outlet.h"
 #include "server.h"
@@ -193,6 +194,41 @@ dump_write(const struct command_call *call, const struct supervisor_dump *dump, 
 	return 0;
 }
 
+/* Puts changes in the place of sites. */
+static int
+dump_compare(const struct command_call *call, uint64_t top, json_t *reply, struct error *error)
+{
+	json_t *base = json_object_get(call->arguments, "base"), *about = NULL, *changes = NULL;
+	int r = difference_make(reply, base, &about, &changes, error);
+
+	if (r < 0)
+		return r;
+	while (top != 0 && json_array_size(changes) > top)
+		json_array_remove(changes, json_array_size(changes) - 1);
+	json_object_set_new(reply, "base", about);
+	json_object_set_new(reply, "changes", changes);
+	json_object_del(reply, "sites");
+	json_object_del(reply, "callers");
+	json_object_del(reply, "ages");
+	return 0;
+}
+
+static int
+dump_check(const struct command_call *call, struct error *error)
+{
+	const char *format = command_string(call, "format");
+	bool shown = strcmp(format, "text") == 0 || strcmp(format, "json") == 0;
+
+	if (call->output < 0 && !shown)
+		return error_set(error, -EINVAL,
+				 "the format %s is written to a descriptor: pass one (mtlsctl: --output FILE)", format);
+	if (json_object_get(call->arguments, "base") && !shown)
+		return error_set(error, -EINVAL, "a difference is shown as text or json, not as %s", format);
+	if (command_flag(call, "peak") && command_number(call, "min_age") != 0)
+		return error_set(error, -EINVAL, "the peak is kept as it was, ages and all: leave out min_age");
+	return 0;
+}
+
 int
 command_dump(const struct command_call *call, json_t **ret, struct error *error)
 {
@@ -203,26 +239,31 @@ command_dump(const struct command_call *call, json_t **ret, struct error *error)
 	bool writes = call->output >= 0 && strcmp(format, "text") != 0;
 	/* What is kept is kept whole. */
 	bool limited = json_object_get(call->arguments, "top") || strcmp(format, "text") != 0;
+	bool compares = json_object_get(call->arguments, "base"), peak = command_flag(call, "peak");
+	uint64_t top = limited ? command_number(call, "top") : DUMP_TOP;
 	json_t *counters = NULL, *words = NULL, *reply;
 	struct supervisor_plugin plugin;
 	struct error why = {0};
 	int r = command_plugin(call, &plugin, error);
 
+	if (r == 0)
+		r = dump_check(call, error);
 	if (r < 0)
 		return r;
-	if (call->output < 0 && strcmp(format, "text") != 0 && strcmp(format, "json") != 0)
-		return error_set(error, -EINVAL,
-				 "the format %s is written to a descriptor: pass one (mtlsctl: --output FILE)", format);
-	r = supervisor_dump(supervisor, plugin.name, (uint32_t) command_number(call, "min_age"), &dump, &why);
+	r = peak ? supervisor_dump_peak(supervisor, plugin.name, &dump, &why)
+		 : supervisor_dump(supervisor, plugin.name, (uint32_t) command_number(call, "min_age"), &dump, &why);
 	if (r < 0)
 		return error_set(error, r == -ENOENT ? -EIO : r, "%s", why.code ? why.text : strerror(-r));
 	(void) supervisor_words(supervisor, plugin.name, &counters, &words, NULL);
 	json_decref(counters);
-	reply = dump_reply(dump, words, limited ? command_number(call, "top") : DUMP_TOP,
-			   command_flag(call, "callers"));
+	reply = dump_reply(dump, words, compares ? 0 : top, command_flag(call, "callers"));
 	if (!reply)
 		return error_set(error, -ENOMEM, "out of memory");
-	if (writes)
+	if (peak)
+		json_object_set_new(reply, "taken", json_integer((json_int_t) dump->taken));
+	if (compares)
+		r = dump_compare(call, top, reply, error);
+	if (r == 0 && writes)
 		r = dump_write(call, dump, &reply, error);
 	if (r < 0) {
 		json_decref(reply);
@@ -241,7 +282,20 @@ static const struct command_column dump_header_columns[] = {
 	{"foreign", "foreign_bytes", "size"},
 	{"escaped", "escaped_bytes", "size"},
 	{"request clock", "epoch", "count"},
+	{"peak of", "taken", "time"},
+	{"base: instance", "base.instance", "text"},
+	{"  live", "base.live_bytes", "size"},
+	{"  request clock", "base.epoch", "count"},
 	{"written", "written.bytes", "size"},
+	{0},
+};
+static const struct command_column dump_change_columns[] = {
+	{"CHANGE", "bytes_change", "size"},
+	{"OBJECTS", "objects_change", "count"},
+	{"NOW", "bytes", "size"},
+	{"SCOPE", "scope", "text"},
+	{"FUNCTION", "function", "name"},
+	{"FILE:LINE", "place", "text"},
 	{0},
 };
 static const struct command_column dump_site_columns[] = {
@@ -276,6 +330,11 @@ static const struct command_column dump_age_columns[] = {
 };
 const struct command_block command_dump_blocks[] = {
 	{.key = "", .kind = COMMAND_FIELDS, .columns = dump_header_columns},
+	{.key = "changes",
+	 .kind = COMMAND_TABLE,
+	 .title = "live blocks by call site, changes since the base",
+	 .columns = dump_change_columns,
+	 .empty = "nothing changed since the base"},
 	{.key = "sites",
 	 .kind = COMMAND_TABLE,
 	 .title = "live blocks by call site, ages in requests",

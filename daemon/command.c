@@ -28,7 +28,7 @@ static const struct command_argument command_no_block = {
 static const char *const command_type_names[] = {
 	[COMMAND_STRING] = "string",     [COMMAND_INT] = "int",   [COMMAND_SIZE] = "size",
 	[COMMAND_DURATION] = "duration", [COMMAND_BOOL] = "bool", [COMMAND_CHOICE] = "choice",
-	[COMMAND_OUTPUT] = "output",
+	[COMMAND_JSON] = "json",         [COMMAND_OUTPUT] = "output",
 };
 static const char *const command_block_names[] = {
 	[COMMAND_FIELDS] = "fields",
@@ -148,6 +148,10 @@ command_check_value(const struct command_argument *argument, const json_t *value
 	case COMMAND_SIZE:
 	case COMMAND_DURATION:
 		return command_check_number(argument, value, error);
+	case COMMAND_JSON:
+		if (!json_is_object(value))
+			return error_set(error, -EINVAL, "\"%s\" must be an object", argument->name);
+		return 0;
 	case COMMAND_BOOL:
 	case COMMAND_OUTPUT:
 		if (!json_is_boolean(value))

@@ -26,6 +26,7 @@ enum command_type {
 	COMMAND_DURATION, /* JSON: microseconds; mtlsctl reads 10s */
 	COMMAND_BOOL,
 	COMMAND_CHOICE,
+	COMMAND_JSON,   /* JSON: an object; mtlsctl reads a file name and sends what the file says */
 	COMMAND_OUTPUT, /* JSON: true, and a descriptor travels with the call; mtlsctl reads a file name and opens it */
 };
 

@@ -32,6 +32,12 @@ static const struct command_argument dump_arguments[] = {
 	 .max = 100000,
 	 .metavar = "N",
 	 .help = "so many sites (default 40, 0: all)"},
+	{.name = "peak",
+	 .type = COMMAND_BOOL,
+	 .help = "what the instance held at its highest so far, as kept when that was reached"},
+	{.name = "base",
+	 .type = COMMAND_JSON,
+	 .help = "show what changed since this dump, saved with --format json"},
 	{.name = "callers",
 	 .type = COMMAND_BOOL,
 	 .help = "who called each site, as samples tell (without it: of allocation wrappers)"},
@@ -380,7 +386,8 @@ const struct command command_table[] = {
 		.blocks = show_blocks,
 		.reply = "plugin: (name: string, version: string, summary: string, path: string, sha256: string,"
 			 " state: string, instance: int, since: int, flags: []string, threads: int, zombies: int,"
-			 " faults: int, sample_interval: int, last_error: ?string), requests: (total: int, inflight: int, queued: int,"
+			 " faults: int, sample_interval: int, last_error: ?string),"
+			 " requests: (total: int, inflight: int, queued: int,"
 			 " answers: [string]int, refused_full: int, refused_disabled: int, deadline_missed: int,"
 			 " failed: int, cancelled: int), own: [string]int, foreign: [string]int, limits: [string]int,"
 			 " escaped: [string]int, restarts: [string]int, counters: object",
@@ -410,7 +417,11 @@ const struct command command_table[] = {
 			 " place: string), ages: ?[](age: string, from: int, to: int, bytes: int),"
 			 " others: ?(sites: int, bytes: int, objects: int), callers: ?[](bytes: int, percent: int,"
 			 " way: string, site: string, function: ?string, file: ?string, line: int, place: string),"
-			 " words: ?object,"
+			 " words: ?object, taken: ?int, base: ?(instance: int, epoch: int, live_bytes: int),"
+			 " changes: ?[](scope: string, bytes: int, objects: int, bytes_change: int,"
+			 " objects_change: int,"
+			 " oldest: int, youngest: int, function: ?string, file: ?string, line: int, module: string,"
+			 " offset: int, build_id: ?string, place: string),"
 			 " written: ?(format: string, bytes: int)",
 		.run = command_dump,
 	},

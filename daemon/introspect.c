@@ -49,6 +49,9 @@ introspect_argument(FILE *out, const struct command_argument *argument)
 	case COMMAND_DURATION:
 		fputs("int", out);
 		break;
+	case COMMAND_JSON:
+		fputs("object", out);
+		break;
 	case COMMAND_BOOL:
 	case COMMAND_OUTPUT:
 		fputs("bool", out);

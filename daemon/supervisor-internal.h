@@ -53,7 +53,9 @@ struct supervisor {
 	struct unit **units;
 	size_t count;
 	atomic_uint_fast64_t last_number; /* of instances, over all plugins: names are never reused */
-	struct pool *undertaker;
+	struct pool *undertaker, *watcher;
+	struct pool_job peaks;
+	atomic_bool peaking;
 	struct pool_job burial;
 	atomic_bool burying;
 };
@@ -67,6 +69,8 @@ int supervisor_take(struct supervisor *supervisor, const char *name, struct unit
  * plugin is never refused because somebody changes it. */
 int unit_enter(struct supervisor *supervisor, const char *name, struct unit **ret, struct plugin_visit *visit,
 	       struct error *error);
+/* supervisor-peak.c, on the watcher's thread: heaps may be large, and plugins many. */
+void supervisor_look_for_peaks(struct pool_job *job);
 /* With supervisor.lock held. */
 void unit_view(struct unit *unit, struct supervisor_plugin *ret);
 

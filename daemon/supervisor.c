@@ -468,6 +468,8 @@ supervisor_tick(struct supervisor *supervisor)
 	pthread_mutex_unlock(&supervisor->lock);
 	if (zombies && !atomic_exchange(&supervisor->burying, true))
 		pool_push(supervisor->undertaker, &supervisor->burial);
+	if (!atomic_exchange(&supervisor->peaking, true))
+		pool_push(supervisor->watcher, &supervisor->peaks);
 }
 
 void
@@ -509,6 +511,7 @@ supervisor_new(const char *run_directory, struct supervisor **ret, struct error 
 		return error_set(error, -ENOMEM, "out of memory");
 	pthread_mutex_init(&supervisor->lock, NULL);
 	supervisor->burial.work = bury_zombies;
+	supervisor->peaks.work = supervisor_look_for_peaks;
 	if (asprintf(&supervisor->directory, "%s/instances", run_directory) < 0) {
 		supervisor->directory = NULL;
 		return error_set(error, -ENOMEM, "out of memory");
@@ -519,6 +522,8 @@ supervisor_new(const char *run_directory, struct supervisor **ret, struct error 
 				 supervisor->directory, geteuid() == 0 ? "root" : "the daemon's user");
 	sweep_directory(supervisor->directory);
 	int r = pool_new("mtlsd-burial", 1, 0, &supervisor->undertaker);
+	if (r == 0)
+		r = pool_new("mtlsd-watch", 1, 0, &supervisor->watcher);
 	if (r < 0)
 		return error_set(error, r, "cannot start a thread: %s", strerror(-r));
 	*ret = STEAL(supervisor);
@@ -532,6 +537,7 @@ supervisor_free(struct supervisor **supervisorp)
 	if (supervisor == NULL)
 		return;
 	pool_free(&supervisor->undertaker);
+	pool_free(&supervisor->watcher);
 	for (size_t i = 0; i < supervisor->count; i++) {
 		struct unit *unit = supervisor->units[i];
 		bool zombies = unit->zombies != NULL;

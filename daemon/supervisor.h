@@ -108,7 +108,7 @@ struct supervisor_site {
 };
 struct supervisor_dump {
 	struct supervisor_plugin plugin;
-	uint64_t epoch, taken; /* taken: CLOCK_REALTIME seconds */
+	uint64_t epoch, taken; /* of the capture; taken: CLOCK_REALTIME seconds */
 	size_t count;
 	struct supervisor_site *sites; /* most bytes first */
 	uint64_t age_bytes[32];        /* own heap, by log2 of age */

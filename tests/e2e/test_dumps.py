@@ -252,3 +252,79 @@ def test_a_format_that_is_written_needs_somewhere_to_go(daemon):
     link = d.varlink()
     with pytest.raises(Exception, match="descriptor"):
         link.call("io.mtlsd.Control.Dump", {"plugin": "leak", "format": "pprof"})
+
+
+# --- then and now -----------------------------------------------------------------------------------------------------
+
+
+def test_a_difference_to_a_saved_dump_survives_a_restart(daemon, tmp_path):
+    base = tmp_path / "base.json"
+    d = daemon(plugins=[plugin("leak", config={"bytes": 16, "other": 1000})])
+    requests(d, "/leak", 100)
+    settled(d, "leak")
+    d.ctl("dump", "leak", "--format", "json", "--output", base)
+    assert d.ctl("dump", "leak", "--base", base)["changes"] == []
+    requests(d, "/leak", 50)
+    settled(d, "leak")
+    reply = d.ctl("dump", "leak", "--base", base)
+    told = [(row["function"], row["bytes_change"], row["objects_change"], row["bytes"]) for row in reply["changes"]]
+    assert told == [
+        ("leak_other", 50 * 1024, 50, 150 * 1024), ("leak_keep", 50 * 16, 50, 150 * 16)]
+    assert reply["base"]["instance"] == 1 and reply["base"]["epoch"] < reply["epoch"]
+    text = d.ctl_text("dump", "leak", "--base", base)
+    assert re.search(r"50\.0KiB +50 +150\.0KiB +plugin +leak_other +leak\.c:\d+", text), text
+    # Another instance at other addresses: its places are the same.
+    d.ctl("restart", "leak")
+    requests(d, "/leak", 101)
+    settled(d, "leak")
+    changes = {row["function"]: row["objects_change"] for row in d.ctl("dump", "leak", "--base", base)["changes"]}
+    assert changes["leak_keep"] == 1 and changes["leak_other"] == 1
+    for content, word in (("{", "JSON|expected"), ("[]", "object"), ('{"plugin": "leak"}', "no dump")):
+        base.write_text(content)
+        with pytest.raises(CtlError, match=word) as refusal:
+            d.ctl("dump", "leak", "--base", base)
+        assert refusal.value.code == 2
+    with pytest.raises(CtlError, match="No such file"):
+        d.ctl("dump", "leak", "--base", tmp_path / "nothing")
+
+
+def test_only_old_blocks_are_shown_on_request(daemon):
+    d = daemon(plugins=[plugin("leak", config={"bytes": 16})])
+    requests(d, "/leak", 100)
+    epoch = settled(d, "leak")["own"]["epoch"]
+
+    def kept(age):
+        return sum(site["objects"] for site in d.ctl("dump", "leak", "--min-age", age)["sites"]
+                   if site["function"] == "leak_keep")
+    assert d.ctl("dump", "leak")["epoch"] == epoch
+    assert (kept(0), kept(1), kept(40), kept(99), kept(epoch)) == (100, 99, 60, 1, 0)
+
+
+def test_the_peak_is_kept(daemon):
+    d = daemon(plugins=[plugin("cache", config={"value_bytes": 1024})])
+    client = d.client()
+    for number in range(500):
+        client.get(f"/cache/{number}")
+    full = settled(d, "cache")["own"]["live_bytes"]
+
+    def peak():
+        try:
+            dump = d.ctl("dump", "cache", "--peak")
+        except CtlError as error:
+            assert "no peak" in error.message
+            return None
+        return dump if dump["live_bytes"] > full * 0.9 else None
+    before = wait_for(peak, "the peak to be kept")
+    d.ctl("evict", "cache")
+    assert d.ctl("show", "cache")["own"]["live_bytes"] < full / 2
+    after = d.ctl("dump", "cache", "--peak")
+    assert after["sites"] == before["sites"] and after["epoch"] == before["epoch"]
+    assert after["taken"] == before["taken"] > 0
+    assert sum(site["bytes"] for site in after["sites"] if site["scope"] != "foreign") == after["live_bytes"]
+    assert "peak of" in d.ctl_text("dump", "cache", "--peak")
+    # A peak belongs to an instance.
+    d.ctl("restart", "cache")
+    now = d.ctl("show", "cache")["own"]["live_bytes"]
+    if now <= 4096:
+        with pytest.raises(CtlError, match="no peak"):
+            d.ctl("dump", "cache", "--peak")

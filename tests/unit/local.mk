@@ -7,7 +7,7 @@ unit_tests = \
 	tests/unit/test-identity tests/unit/test-router \
 	tests/unit/test-deadline tests/unit/test-gate tests/unit/test-listener \
 	tests/unit/test-wire tests/unit/test-job tests/unit/test-command-table tests/unit/test-commands \
-	tests/unit/test-log tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render tests/unit/test-format \
+	tests/unit/test-log tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render tests/unit/test-format tests/unit/test-difference \
 	tests/unit/test-heap tests/unit/test-heap-threads tests/unit/test-scope tests/unit/test-scope-image \
 	tests/unit/test-request tests/unit/test-pool tests/unit/test-settings tests/unit/test-fixtures \
 	tests/unit/test-whoami
@@ -73,8 +73,11 @@ tests_unit_test_render_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
 tests_unit_test_render_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/ctl
 
 # dumps
-tests_unit_test_format_SOURCES = tests/unit/test-format.c $(mtlsd_format)
+tests_unit_test_format_SOURCES = tests/unit/test-format.c daemon/pprof.c daemon/format-folded.c daemon/format-pprof.c
 tests_unit_test_format_LDADD = $(CMOCKA_LIBS) $(ZLIB_LIBS)
+
+tests_unit_test_difference_SOURCES = tests/unit/test-difference.c daemon/difference.c daemon/error.c
+tests_unit_test_difference_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
 
 # heap
 tests_unit_test_heap_SOURCES = tests/unit/test-heap.c tests/unit/heap-fixture.h $(mtlsd_heap)

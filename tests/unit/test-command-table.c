@@ -119,6 +119,8 @@ static const struct {
 	{"List", "{}"},
 	{"Show", "{\"plugin\":\"leak\"}"},
 	{"Routes", "{}"},
+	{"Dump", "{\"plugin\":\"leak\",\"peak\":true}"},
+	{"Dump", "{\"plugin\":\"leak\",\"base\":{\"plugin\":\"leak\",\"sites\":[]}}"},
 	{"Escapes", "{}"},
 	{"Sampling", "{\"plugin\":\"leak\",\"interval\":4096}"},
 	{"Sampling", "{\"plugin\":\"leak\",\"interval\":0,\"dry_run\":true}"},

@@ -267,6 +267,43 @@ test_dump_divides_a_site_among_its_callers(void **state)
 }
 
 static void
+test_dump_of_the_peak(void **state)
+{
+	json_t *reply = run_well(*state, "Dump", "{\"plugin\":\"leak\",\"peak\":true}");
+
+	assert_int_equal(number(reply, "taken"), 1234);
+	assert_int_equal(json_array_size(json_object_get(reply, "sites")), 2);
+	json_decref(reply);
+	run_badly(*state, "Dump", "{\"plugin\":\"cache\",\"peak\":true}", -ENODATA, "no peak");
+	run_badly(*state, "Dump", "{\"plugin\":\"leak\",\"peak\":true,\"min_age\":1}", -EINVAL, "min_age");
+}
+
+static void
+test_dump_against_a_base(void **state)
+{
+	json_t *saved = run_well(*state, "Dump", "{\"plugin\":\"leak\",\"format\":\"json\"}"), *site, *reply;
+	json_t *call = json_pack("{s:s, s:O}", "plugin", "leak", "base", saved);
+	CLEANUP_FREE char *text = NULL, *same = json_dumps(call, JSON_COMPACT);
+
+	reply = run_well(*state, "Dump", same);
+	assert_int_equal(json_array_size(json_object_get(reply, "changes")), 0);
+	assert_null(json_object_get(reply, "sites"));
+	assert_int_equal(number(json_object_get(reply, "base"), "instance"), 3);
+	json_decref(reply);
+	site = json_array_get(json_object_get(saved, "sites"), 0);
+	json_object_set_new(site, "bytes", json_integer(600));
+	text = json_dumps(call, JSON_COMPACT);
+	reply = run_well(*state, "Dump", text);
+	assert_int_equal(json_array_size(json_object_get(reply, "changes")), 1);
+	assert_int_equal(number(json_array_get(json_object_get(reply, "changes"), 0), "bytes_change"), 400);
+	json_decref(reply);
+	json_decref(call);
+	json_decref(saved);
+	run_badly(*state, "Dump", "{\"plugin\":\"leak\",\"base\":{}}", -EINVAL, "no dump");
+	run_badly(*state, "Dump", "{\"plugin\":\"leak\",\"base\":7}", -EINVAL, "must be an object");
+}
+
+static void
 test_dump_shows_the_top(void **state)
 {
 	struct fixture *f = *state;
@@ -363,6 +400,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_dump_names_the_site, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_dump_divides_a_site_among_its_callers, command_setup,
 						command_teardown),
+		cmocka_unit_test_setup_teardown(test_dump_of_the_peak, command_setup, command_teardown),
+		cmocka_unit_test_setup_teardown(test_dump_against_a_base, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_dump_shows_the_top, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_dump_writes_to_a_descriptor, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_dump_refuses_what_it_cannot_write_to, command_setup,
