@@ -9,7 +9,8 @@ fixture_plugins = \
 	tests/plugins/leak.so tests/plugins/never.so tests/plugins/noinit.so tests/plugins/norequest.so \
 	tests/plugins/nosymbol.so tests/plugins/overlimit.so tests/plugins/reconf.so tests/plugins/sick.so \
 	tests/plugins/slow.so tests/plugins/stream.so tests/plugins/stubborn.so tests/plugins/thread.so \
-	tests/plugins/unique.so tests/plugins/upload.so tests/plugins/wrapper.so tests/plugins/wrong.so
+	tests/plugins/unique.so tests/plugins/upload.so tests/plugins/workload.so \
+	tests/plugins/wrapper.so tests/plugins/wrong.so
 check_PROGRAMS += $(fixture_plugins)
 
 tests_plugins_attrs_so_SOURCES = tests/plugins/attrs.c tests/plugins/fixture.h
@@ -128,6 +129,10 @@ tests_plugins_wrapper_so_SOURCES = tests/plugins/wrapper.c tests/plugins/fixture
 tests_plugins_wrapper_so_CPPFLAGS = $(MODULE_CPPFLAGS)
 tests_plugins_wrapper_so_CFLAGS = $(MODULE_CFLAGS)
 tests_plugins_wrapper_so_LDFLAGS = $(MODULE_LDFLAGS)
+tests_plugins_workload_so_SOURCES = tests/plugins/workload.c tests/plugins/fixture.h
+tests_plugins_workload_so_CPPFLAGS = $(MODULE_CPPFLAGS)
+tests_plugins_workload_so_CFLAGS = $(MODULE_CFLAGS)
+tests_plugins_workload_so_LDFLAGS = $(MODULE_LDFLAGS)
 tests_plugins_wrong_so_SOURCES = tests/plugins/wrong.c tests/plugins/fixture.h
 tests_plugins_wrong_so_CPPFLAGS = $(MODULE_CPPFLAGS)
 tests_plugins_wrong_so_CFLAGS = $(MODULE_CFLAGS)
