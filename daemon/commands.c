@@ -61,7 +61,7 @@ static const struct command_argument sampling_arguments[] = {
 	 .type = COMMAND_SIZE,
 	 .positional = true,
 	 .required = true,
-	 .max = 512 << 10,
+	 .max = 64 << 20,
 	 .help = "one stack about every so many allocated bytes; 0: none"},
 	{0},
 };

@@ -139,7 +139,7 @@ static const struct schema_row memory_rows[] = {
 	{"hard", SCHEMA_SIZE, offsetof(struct config_plugin, memory_hard), .min = MIB, .max = HEAP_MAX,
 	 .fallback = "64MiB", .help = "Above this its own allocations fail with ENOMEM."},
 	{"sample_interval", SCHEMA_SIZE, offsetof(struct config_plugin, memory_sample_interval), .min = 0,
-	 .max = 512 << 10, .fallback = "512KiB",
+	 .max = 64 * MIB, .fallback = "2MiB",
 	 .help = "The call stack of about every so many allocated bytes is recorded; call sites are exact without it. "
 		 "0: none. mtlsctl sampling changes it while the plugin runs."},
 	{.key = NULL},

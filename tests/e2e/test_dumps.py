@@ -225,7 +225,7 @@ def test_the_formats_agree_with_the_exact_profile(daemon, tmp_path):
     told = read_folded(d.ctl_text("dump", "leak", "--format", "folded"))
     assert sum(told.values()) == total
     assert sum(number for stack, number in told.items() if stack[-1] == "leak_other") == 200 * 102400
-    # 20 MB at one sample about every 512 KiB: the stack above leak_other is known.
+    # 20 MB at one sample about every 2 MiB: the stack above leak_other is known.
     assert ("leak", "leak_request", "leak_other") in told
 
 
