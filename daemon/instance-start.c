@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "instance-internal.h"
 #include "monotonic.h"
+#include "schema-reader.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -66,6 +67,9 @@ read_settings(struct instance *instance, const char *file, const struct yaml_nod
 	int r = schema_reader_new(file != NULL ? file : "configuration", NULL, &reader);
 	if (r < 0)
 		return error_set(error, r, "out of memory");
+	char place[64];
+	snprintf(place, sizeof(place), "config of plugin %s", instance->plugin);
+	(void) schema_reader_enter_key(reader, place);
 	r = settings_read(reader, instance->descriptor->options, node, &settings);
 	if (r < 0) {
 		size_t mistakes = schema_mistake_count(reader);
