@@ -142,16 +142,71 @@ show_requests(const struct supervisor_plugin *p)
 			 "cancelled", (json_int_t) p->cancelled);
 }
 
+/* Pages held for each page's worth of live bytes, in percent: 100 is no fragmentation. */
+static json_int_t
+show_fragmentation(const struct heap_usage *u)
+{
+	return u->live_bytes != 0 ? (json_int_t) (u->resident_bytes * 100 / u->live_bytes) : 0;
+}
+
 static json_t *
 show_heap(const struct heap_usage *u)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "live_bytes",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "live_bytes",
 			 (json_int_t) u->live_bytes, "live_objects", (json_int_t) u->live_objects, "arena_bytes",
 			 (json_int_t) u->arena_bytes, "peak_bytes", (json_int_t) u->peak_bytes, "resident_bytes",
 			 (json_int_t) u->resident_bytes, "retained_bytes", (json_int_t) u->retained_bytes, "side_bytes",
 			 (json_int_t) u->side_bytes, "allocated_bytes", (json_int_t) u->allocated_bytes,
 			 "allocated_objects", (json_int_t) u->allocated_objects, "refused", (json_int_t) u->refused,
-			 "faults", (json_int_t) u->faults, "epoch", (json_int_t) u->epoch);
+			 "faults", (json_int_t) u->faults, "epoch", (json_int_t) u->epoch,
+			 "resident_percent", show_fragmentation(u));
+}
+
+/* A call address with its names, as far as they can be found. */
+static json_t *
+show_place(const struct command_call *call, const char *plugin, uintptr_t address)
+{
+	struct supervisor_place place = {.module = "?", .offset = address};
+
+	(void) supervisor_resolve(plugin_supervisor(call), plugin, address, &place, NULL);
+	return json_pack("{s:o*, s:o}", "function", place.function[0] ? command_text(place.function) : NULL, "place",
+			 command_place(place.file, place.line, place.module, place.offset));
+}
+
+/* Bad frees by kind, and where the last of each was called. */
+static json_t *
+show_faults(const struct command_call *call, const struct supervisor_plugin *p)
+{
+	static const char *const kinds[] = {
+		[HEAP_FAULT_DOUBLE_FREE] = "double free",
+		[HEAP_FAULT_INTERIOR_FREE] = "free inside a block",
+		[HEAP_FAULT_FOREIGN_FREE] = "free of what was never allocated",
+		[HEAP_FAULT_STALE_FREE] = "free of a destroyed heap's block",
+	};
+	json_t *rows = json_array();
+
+	for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
+		if (p->fault_counts[i] == 0)
+			continue;
+		json_t *row = show_place(call, p->name, p->fault_sites[i]);
+		json_object_set_new(row, "kind", json_string(kinds[i]));
+		json_object_set_new(row, "count", json_integer((json_int_t) p->fault_counts[i]));
+		json_array_append_new(rows, row);
+	}
+	return rows;
+}
+
+/* Who got the last NULL; NULL if nobody did. */
+static json_t *
+show_refusal(const struct command_call *call, const struct supervisor_plugin *p)
+{
+	json_t *row;
+
+	if (p->own.refused == 0)
+		return NULL;
+	row = show_place(call, p->name, p->own.refused_site);
+	json_object_set_new(row, "count", json_integer((json_int_t) p->own.refused));
+	return row;
 }
 
 static json_t *
@@ -179,12 +234,13 @@ command_show(const struct command_call *call, json_t **ret, struct error *error)
 		return r;
 	/* A plugin without an instance has none; that is no reason to show nothing. */
 	(void) supervisor_words(plugin_supervisor(call), p.name, &counters, NULL, NULL);
-	return command_reply(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "plugin", show_plugin(&p),
+	return command_reply(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o*}", "plugin", show_plugin(&p),
 				       "requests", show_requests(&p), "own", show_heap(&p.own), "foreign",
 				       show_heap(&p.foreign), "limits", show_limits(&p), "escaped",
 				       json_pack("{s:I, s:I}", "bytes", (json_int_t) p.escaped_bytes, "blocks",
 						 (json_int_t) p.escaped_blocks),
-				       "restarts", show_restarts(&p), "counters", counters ? counters : json_object()),
+				       "restarts", show_restarts(&p), "counters", counters ? counters : json_object(),
+				       "faults", show_faults(call, &p), "refusal", show_refusal(call, &p)),
 			     ret, error);
 }
 

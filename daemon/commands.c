@@ -222,12 +222,26 @@ static const struct command_column show_heap_columns[] = {
 	{"peak", "peak_bytes", "size"},
 	{"resident", "resident_bytes", "size"},
 	{"  retained", "retained_bytes", "size"},
+	{"  percent of live", "resident_percent", "count"},
 	{"side tables", "side_bytes", "size"},
 	{"allocated ever", "allocated_bytes", "size"},
 	{"  objects", "allocated_objects", "count"},
 	{"refused", "refused", "count"},
 	{"faults", "faults", "count"},
 	{"request clock", "epoch", "count"},
+	{0},
+};
+static const struct command_column show_refusal_columns[] = {
+	{"allocations", "count", "count"},
+	{"last by", "function", "text"},
+	{"  at", "place", "text"},
+	{0},
+};
+static const struct command_column show_fault_columns[] = {
+	{"KIND", "kind", "text"},
+	{"COUNT", "count", "count"},
+	{"LAST BY", "function", "name"},
+	{"FILE:LINE", "place", "text"},
 	{0},
 };
 static const struct command_column show_limit_columns[] = {
@@ -253,6 +267,14 @@ static const struct command_block show_blocks[] = {
 	{.key = "limits", .kind = COMMAND_FIELDS, .title = "limits", .columns = show_limit_columns},
 	{.key = "own", .kind = COMMAND_FIELDS, .title = "own heap", .columns = show_heap_columns},
 	{.key = "foreign", .kind = COMMAND_FIELDS, .title = "foreign heap", .columns = show_heap_columns},
+	{.key = "refusal",
+	 .kind = COMMAND_FIELDS,
+	 .title = "refused at the hard limit",
+	 .columns = show_refusal_columns},
+	{.key = "faults",
+	 .kind = COMMAND_TABLE,
+	 .title = "bad frees, which were not done",
+	 .columns = show_fault_columns},
 	{.key = "escaped", .kind = COMMAND_FIELDS, .title = "escaped from requests", .columns = show_escape_columns},
 	{.key = "restarts", .kind = COMMAND_FIELDS, .title = "restarts", .columns = show_restart_columns},
 	{.key = "counters", .kind = COMMAND_MAP, .title = "counters of the plugin"},
@@ -390,7 +412,9 @@ const struct command command_table[] = {
 			 " requests: (total: int, inflight: int, queued: int,"
 			 " answers: [string]int, refused_full: int, refused_disabled: int, deadline_missed: int,"
 			 " failed: int, cancelled: int), own: [string]int, foreign: [string]int, limits: [string]int,"
-			 " escaped: [string]int, restarts: [string]int, counters: object",
+			 " escaped: [string]int, restarts: [string]int, counters: object,"
+			 " faults: [](kind: string, count: int, function: ?string, place: string),"
+			 " refusal: ?(count: int, function: ?string, place: string)",
 		.run = command_show,
 	},
 	{

@@ -138,6 +138,10 @@ static const struct schema_row memory_rows[] = {
 	 .help = "From here on the plugin is asked to give memory back. Not set, it stays below memory.hard."},
 	{"hard", SCHEMA_SIZE, offsetof(struct config_plugin, memory_hard), .min = MIB, .max = HEAP_MAX,
 	 .fallback = "64MiB", .help = "Above this its own allocations fail with ENOMEM."},
+	{"on_fault", SCHEMA_CHOICE, offsetof(struct config_plugin, memory_on_fault), .choices = "ignore|restart",
+	 .fallback = "ignore",
+	 .help = "After a free of what is no live block (which is never done, but recorded): ignore, or restart: "
+		 "replace the instance, at most once a minute."},
 	{"sample_interval", SCHEMA_SIZE, offsetof(struct config_plugin, memory_sample_interval), .min = 0,
 	 .max = 64 * MIB, .fallback = "2MiB",
 	 .help = "The call stack of about every so many allocated bytes is recorded; call sites are exact without it. "

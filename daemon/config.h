@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 enum config_crl { CONFIG_CRL_OFF, CONFIG_CRL_SOFT, CONFIG_CRL_REQUIRED }; /* required: present, covering and fresh */
+enum config_fault { CONFIG_FAULT_IGNORE, CONFIG_FAULT_RESTART };
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 
 struct config_tls {
@@ -53,6 +54,7 @@ struct config_plugin {
 	bool enabled;
 	int isolation;              /* 0: arena (in process); "process" is refused with its sentence */
 	uint64_t memory_soft, memory_hard;
+	int memory_on_fault; /* enum config_fault */
 	uint64_t memory_sample_interval; /* 0: no call stacks are sampled */
 	int64_t threads, queue;     /* of the pool of a blocking plugin */
 	uint64_t deadline;          /* for one request in this plugin */

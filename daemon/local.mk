@@ -31,7 +31,7 @@ mtlsd_plugin = \
 mtlsd_request = \
 	daemon/snapshot.c daemon/snapshot.h daemon/request.c daemon/request.h daemon/step.c daemon/step.h daemon/host.c \
 	daemon/host.h daemon/supervisor.c daemon/supervisor.h daemon/supervisor-internal.h daemon/supervisor-apply.c \
-	daemon/supervisor-view.c daemon/supervisor-dump.c daemon/supervisor-peak.c
+	daemon/supervisor-view.c daemon/supervisor-dump.c daemon/supervisor-peak.c daemon/supervisor-fault.c
 mtlsd_format = \
 	daemon/portion.h daemon/pprof.c daemon/pprof.h daemon/format.h daemon/format-folded.c daemon/format-pprof.c \
 	daemon/callers.c daemon/callers.h daemon/difference.c daemon/difference.h

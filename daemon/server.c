@@ -63,7 +63,19 @@ notify_status(struct server *server, const char *what)
 }
 
 static void
-on_heap_fault(const struct heap_fault *fault, void *ctx UNUSED)
+on_repair(const char *plugin, const struct supervisor_restart *report, const char *why, void *ctx UNUSED)
+{
+	if (report != NULL)
+		log_record(LOG_WARNING, LOG_FIELDS({"MTLSD_PLUGIN", plugin}),
+			   "plugin %s: replaced after bad frees: instance %" PRIu64 " by %" PRIu64, plugin,
+			   report->old_instance, report->new_instance);
+	else
+		log_record(LOG_ERR, LOG_FIELDS({"MTLSD_PLUGIN", plugin}), "plugin %s: not replaced after bad frees: %s",
+			   plugin, why);
+}
+
+static void
+on_heap_fault(const struct heap_fault *fault, void *ctx)
 {
 	static const char *const kinds[] = {
 		[HEAP_FAULT_DOUBLE_FREE] = "double free",
@@ -74,6 +86,8 @@ on_heap_fault(const struct heap_fault *fault, void *ctx UNUSED)
 	static atomic_uint_fast64_t second, count;
 	struct timespec now;
 
+	if (ctx != NULL)
+		supervisor_fault(ctx, fault);
 	/* A plugin can do this in a loop: ten records a second tell the story. */
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 	if (atomic_exchange(&second, (uint64_t) now.tv_sec) != (uint64_t) now.tv_sec)
@@ -400,8 +414,11 @@ start_parts(struct server *server, struct error *error)
 	/* What libc sets up once for the whole process is not the doing of the plugin that asks first. */
 	tzset();
 	r = supervisor_new(config->daemon.run_directory, &server->supervisor, error);
-	if (r == 0)
+	if (r == 0) {
+		heap_on_fault(on_heap_fault, server->supervisor);
+		supervisor_on_repair(server->supervisor, on_repair, NULL);
 		r = request_service_new(server->supervisor, &server->service);
+	}
 	if (r == 0)
 		r = supervisor_apply(server->supervisor, config, commit_first, &commit, error);
 	if (r == 0)
@@ -490,6 +507,7 @@ server_free(struct server **serverp)
 	if (server->supervisor != NULL)
 		supervisor_stop(server->supervisor, 0);
 	request_service_free(&server->service);
+	heap_on_fault(on_heap_fault, NULL); /* libraries may still free what they should not */
 	supervisor_free(&server->supervisor);
 	sd_event_source_unref(server->tick);
 	sd_event_source_unref(server->drain_timer);

@@ -74,6 +74,10 @@ unit_view(struct unit *unit, struct supervisor_plugin *ret)
 	view.failed = stats_sum(stats, PLUGIN_FAILED);
 	view.cancelled = stats_sum(stats, PLUGIN_CANCELLED);
 	view.faults = view.own.faults + view.foreign.faults;
+	for (size_t i = 0; i < ARRAY_LENGTH(view.fault_counts); i++) {
+		view.fault_counts[i] = unit->faults[i].count;
+		view.fault_sites[i] = unit->faults[i].site;
+	}
 	view.restarts_operator = unit->restarts[RESTART_OPERATOR];
 	view.restarts_reload = unit->restarts[RESTART_RELOAD];
 	view.restarts_leak = unit->restarts[RESTART_LEAK];

@@ -274,6 +274,7 @@ promote(struct supervisor *supervisor, struct unit *unit)
 	unit->image = STEAL(unit->fresh_image);
 	unit->state = before != NULL ? SUPERVISOR_DRAINING : SUPERVISOR_READY;
 	unit->last_error[0] = '\0';
+	unit->fault_pending = false; /* that was the instance before */
 	pthread_mutex_unlock(&supervisor->lock);
 	return before;
 }
@@ -362,6 +363,22 @@ supervisor_restart(struct supervisor *supervisor, const char *name, uint64_t if_
 			      if_instance);
 	else
 		r = replace(supervisor, unit, reread, timeout, RESTART_OPERATOR, ret, error);
+	pthread_mutex_unlock(&unit->change);
+	return r;
+}
+
+int
+supervisor_repair(struct supervisor *supervisor, const char *name, struct supervisor_restart *ret, struct error *error)
+{
+	struct unit *unit;
+
+	int r = supervisor_take(supervisor, name, &unit, error);
+	if (r < 0)
+		return r;
+	if (unit->enabled)
+		r = replace(supervisor, unit, false, 0, RESTART_CRASH, ret, error);
+	else
+		r = error_set(error, -ENOLINK, "plugin %s is disabled", name);
 	pthread_mutex_unlock(&unit->change);
 	return r;
 }
@@ -465,7 +482,10 @@ supervisor_tick(struct supervisor *supervisor)
 	pthread_mutex_lock(&supervisor->lock);
 	for (size_t i = 0; i < supervisor->count; i++)
 		zombies |= supervisor->units[i]->zombies != NULL;
+	bool faults = supervisor_faults_due(supervisor);
 	pthread_mutex_unlock(&supervisor->lock);
+	if (faults && !atomic_exchange(&supervisor->is_mending, true))
+		pool_push(supervisor->watcher, &supervisor->mending);
 	if (zombies && !atomic_exchange(&supervisor->burying, true))
 		pool_push(supervisor->undertaker, &supervisor->burial);
 	if (!atomic_exchange(&supervisor->peaking, true))
@@ -512,6 +532,7 @@ supervisor_new(const char *run_directory, struct supervisor **ret, struct error 
 	pthread_mutex_init(&supervisor->lock, NULL);
 	supervisor->burial.work = bury_zombies;
 	supervisor->peaks.work = supervisor_look_for_peaks;
+	supervisor->mending.work = supervisor_mend;
 	if (asprintf(&supervisor->directory, "%s/instances", run_directory) < 0) {
 		supervisor->directory = NULL;
 		return error_set(error, -ENOMEM, "out of memory");

@@ -42,6 +42,8 @@ struct supervisor_plugin {
 	struct heap_usage own, foreign;
 	uint64_t soft_limit, hard_limit, sample_interval;
 	uint64_t faults; /* bad frees, plugin life */
+	uint64_t fault_counts[HEAP_FAULT_STALE_FREE + 1]; /* the same by kind */
+	uintptr_t fault_sites[HEAP_FAULT_STALE_FREE + 1]; /* of the last of each kind */
 	unsigned threads, zombies;
 	char last_error[240];
 };
@@ -170,6 +172,16 @@ int supervisor_disable(struct supervisor *supervisor, const char *name, struct s
 
 /* The plugin of that name, NULL if the supervisor has none; valid as long as the supervisor. */
 struct plugin *supervisor_plugin(struct supervisor *supervisor, const char *name);
+
+/* From the heaps' fault handler, on the faulting thread: counts by kind, and with memory.on_fault: restart has a tick
+ * replace the instance, at most once a minute. */
+void supervisor_fault(struct supervisor *supervisor, const struct heap_fault *fault);
+/* told: on a thread of the supervisor's, after an instance was replaced for its faults (report) or could not be (NULL,
+ * and why). Set before the first tick. */
+void supervisor_on_repair(struct supervisor *supervisor,
+			  void (*told)(const char *plugin, const struct supervisor_restart *report, const char *why,
+				       void *ctx),
+			  void *ctx);
 
 /* Called once a second by the main loop: decay of free pages, zombies that can be buried now, peaks. */
 void supervisor_tick(struct supervisor *supervisor);

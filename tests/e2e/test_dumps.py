@@ -328,3 +328,45 @@ def test_the_peak_is_kept(daemon):
     if now <= 4096:
         with pytest.raises(CtlError, match="no peak"):
             d.ctl("dump", "cache", "--peak")
+
+
+# --- what went wrong --------------------------------------------------------------------------------------------------
+
+
+def test_refusals_at_the_hard_limit_are_told_with_their_place(daemon):
+    d = daemon(plugins=[plugin("leak", config={"bytes": "256KiB"}, memory={"soft": "1MiB", "hard": "2MiB"})])
+    client = d.client()
+    assert "refusal" not in d.ctl("show", "leak")
+    statuses = [client.get("/leak")[0] for _ in range(12)]
+    assert statuses[0] == 200 and statuses[-1] == 507
+    refusal = settled(d, "leak")["refusal"]
+    assert refusal["function"] == "leak_keep" and re.fullmatch(r"leak\.c:\d+", refusal["place"])
+    assert refusal["count"] == d.ctl("show", "leak")["own"]["refused"] > 0
+    assert re.search(r"refused at the hard limit", d.ctl_text("show", "leak"))
+
+
+def test_bad_frees_are_told_by_kind_and_place_and_ignored(daemon):
+    d = daemon(plugins=[plugin("doublefree")])
+    requests(d, "/doublefree/double", 3)
+    requests(d, "/doublefree/interior", 2)
+    shown = settled(d, "doublefree")
+    faults = {row["kind"]: row for row in shown["faults"]}
+    assert {kind: row["count"] for kind, row in faults.items()} == {"double free": 3, "free inside a block": 2}
+    for row in faults.values():
+        assert re.match(r"(free_at|doublefree_request)", row["function"]) and row["place"].startswith("doublefree.c:")
+    assert shown["plugin"]["instance"] == 1 and shown["restarts"]["crash"] == 0
+
+
+def test_an_instance_is_replaced_for_its_faults_once_a_minute(daemon):
+    d = daemon(plugins=[plugin("doublefree", memory={"on_fault": "restart"}), plugin("echo")])
+    requests(d, "/doublefree/double", 3)
+    shown = wait_for(lambda: (lambda s: s if s["plugin"]["instance"] > 2 else None)(d.ctl("show", "doublefree")),
+                     "another instance")
+    assert shown["restarts"] == {"operator": 0, "reload": 0, "leak": 0, "crash": 1}
+    assert wait_for(lambda: any("replaced after bad frees" in line and "doublefree" in line for line in d.log()),
+                    "the record of it")
+    # Within the same minute the next one stays.
+    requests(d, "/doublefree/double", 2)
+    settled(d, "doublefree")
+    assert d.ctl("show", "doublefree")["restarts"]["crash"] == 1
+    assert sum(row["count"] for row in d.ctl("show", "doublefree")["faults"]) == 5

@@ -238,7 +238,10 @@ fake_plugin(size_t index, struct supervisor_plugin *ret)
 		.since = 2000,
 		.flags = 1,
 		.requests = 100,
-		.own = {.live_bytes = 4096, .live_objects = 12, .resident_bytes = 65536},
+		.own = {.live_bytes = 4096, .live_objects = 12, .resident_bytes = 65536,
+			.refused = 4, .refused_site = 7},
+		.fault_counts = {0, 2},
+		.fault_sites = {0, 9},
 		.hard_limit = 64 << 20,
 		.restarts_operator = 1,
 		.restarts_leak = 1,
@@ -383,6 +386,19 @@ supervisor_escapes(struct supervisor *supervisor, const char *name, struct super
 	strcpy(escapes.places[1].function, "leak_keep");
 	strcpy(escapes.places[1].file, "/src/plugins/leak.c");
 	*ret = escapes;
+	return 0;
+}
+
+int
+supervisor_resolve(struct supervisor *supervisor, const char *name, uintptr_t address, struct supervisor_place *ret,
+		   struct error *error)
+{
+	(void) supervisor;
+	(void) name;
+	(void) error;
+	*ret = (struct supervisor_place){.address = address, .line = (int) address};
+	strcpy(ret->function, "spill");
+	strcpy(ret->file, "/src/plugins/leak.c");
 	return 0;
 }
 

@@ -193,6 +193,23 @@ test_words_of_plugins_become_utf8(void **state)
 	json_decref(reply);
 }
 
+static void
+test_show_names_refusals_and_faults(void **state)
+{
+	json_t *reply = run_well(*state, "Show", "{\"plugin\":\"leak\"}");
+	const json_t *faults = json_object_get(reply, "faults"), *refusal = json_object_get(reply, "refusal");
+
+	assert_int_equal(json_array_size(faults), 1);
+	assert_string_equal(word(json_array_get(faults, 0), "kind"), "free inside a block");
+	assert_int_equal(number(json_array_get(faults, 0), "count"), 2);
+	assert_string_equal(word(json_array_get(faults, 0), "place"), "leak.c:9");
+	assert_int_equal(number(refusal, "count"), 4);
+	assert_string_equal(word(refusal, "function"), "spill");
+	assert_string_equal(word(refusal, "place"), "leak.c:7");
+	assert_int_equal(number(json_object_get(reply, "own"), "resident_percent"), 1600);
+	json_decref(reply);
+}
+
 /* --- escapes --------------------------------------------------------------------------------------------- */
 
 static void
@@ -396,6 +413,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_log_level, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_routes_say_who_may, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_words_of_plugins_become_utf8, command_setup, command_teardown),
+		cmocka_unit_test_setup_teardown(test_show_names_refusals_and_faults, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_escapes_name_route_and_status, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_dump_names_the_site, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_dump_divides_a_site_among_its_callers, command_setup,
