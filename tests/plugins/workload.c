@@ -2,17 +2,17 @@
 /* workload - does to malloc what allocator benchmarks do, on threads of its own, and looks at every byte.
  *
  * Written after the published descriptions, each named by the end of the path:
- *   /larson   a server's life (Larson, Krishnan 1998): a thread replaces random blocks of an array, then hands the array
- *             to a successor and ends, so that blocks are freed by other threads than those that made them
+ *   /larson   a server's life (Larson, Krishnan 1998): a thread replaces random blocks of an array, then hands the
+ *             array to a successor and ends, so that others free what it made
  *   /xmalloc  half of the threads only allocate, the other half only free (Lever, Boreham 2000)
  *   /scratch  each thread frees a small block it was given, then makes, writes and frees its own (Berger 2000)
  *   /thrash   the same without the gift (Berger 2000)
  *   /free     gives back what /larson left in the arrays
  *
- * `lane=N` in the query (0 to 3): requests in different lanes share nothing but the heap. A block's contents follow from
- * its address and size, so a block that lies in another, moved unasked or was written by a stranger is seen when it is
- * freed. The answer says how many bytes were wrong, how often malloc said no, and what the lane holds: no more than that
- * is live in the instance's own heap, for the books are static.
+ * `lane=N` in the query (0 to 3): requests in different lanes share nothing but the heap. A block's contents follow
+ * from its address and size, so a block that lies in another, moved unasked or was written by a stranger is seen when
+ * it is freed. The answer says how many bytes were wrong, how often malloc said no, and what the lane holds: no more
+ * than that is live in the instance's own heap, for the books are static.
  */
 #include "fixture.h"
 

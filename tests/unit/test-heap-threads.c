@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The heap layer under several threads: frees elsewhere, walks meanwhile, heaps that come and go. */
 #include "heap-fixture.h"
+#include "scope.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -188,6 +190,57 @@ test_heaps_come_and_go(void **state UNUSED)
 	pthread_barrier_destroy(&successor.barrier);
 }
 
+/* Pages and mappings of this process. */
+static void
+holdings(uint64_t *ret_pages, uint64_t *ret_mappings)
+{
+	FILE *statm = fopen("/proc/self/statm", "re"), *maps = fopen("/proc/self/maps", "re");
+	unsigned long pages = 0;
+
+	assert_non_null(statm);
+	assert_non_null(maps);
+	assert_int_equal(fscanf(statm, "%*u %lu", &pages), 1);
+	*ret_pages = pages;
+	*ret_mappings = 0;
+	for (int c; (c = getc(maps)) != EOF;)
+		*ret_mappings += c == '\n';
+	(void) fclose(statm);
+	(void) fclose(maps);
+}
+
+/* What a heap leaves behind after it is destroyed is nothing that adds up. */
+static void
+test_ten_thousand_heaps_leave_nothing(void **state UNUSED)
+{
+	enum { SETTLED = 1000, CYCLES = 10000, BLOCKS = 60 };
+	uint64_t pages[2], mappings[2];
+
+	for (unsigned cycle = 1; cycle <= CYCLES; cycle++) {
+		struct heap *heap = new_heap(1 << 20);
+		uint64_t bytes = 0;
+		for (unsigned i = 0; i < BLOCKS; i++) {
+			size_t size = 16u << (i % 12); /* up to a run of its own */
+			unsigned char *block = alloc_block(heap, size, 0, 0, SITE_A);
+			if (block == NULL)
+				break;
+			memset(block, (int) cycle, size);
+			bytes += size;
+			if (i % 3 == 2) {
+				bytes -= size;
+				alloc_free(block, SITE_FREE);
+			}
+		}
+		assert_true(bytes > 100000 && usage_of(heap).live_bytes >= bytes);
+		heap_free(&heap);
+		if (cycle == SETTLED)
+			holdings(&pages[0], &mappings[0]);
+	}
+	holdings(&pages[1], &mappings[1]);
+	if (scope_active()) /* else a sanitizer may hold on to what the daemon freed */
+		assert_in_range(pages[1], 0, pages[0] + 256);
+	assert_in_range(mappings[1], 0, mappings[0] + 4);
+}
+
 static int
 reserve(void **state UNUSED)
 {
@@ -203,6 +256,7 @@ main(void)
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_profile_exact),
 		cmocka_unit_test(test_heaps_come_and_go),
+		cmocka_unit_test(test_ten_thousand_heaps_leave_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, reserve, NULL);
