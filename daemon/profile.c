@@ -166,8 +166,13 @@ heap_profile_take(const struct heap *heap, uint32_t min_age, struct heap_profile
 				return r;
 		}
 	}
-	if (profile->count != 0)
+	if (profile->count != 0) {
 		qsort(profile->sites, profile->count, sizeof(*profile->sites), profile_compare);
+		/* Profiles may be kept: no room for rows that never came. */
+		struct heap_site_usage *fit = realloc(profile->sites, profile->count * sizeof(*fit));
+		if (fit != NULL)
+			profile->sites = fit;
+	}
 	*ret = STEAL(profile);
 	return 0;
 }
