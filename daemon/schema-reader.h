@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
-/* schema-reader.h - what a reading keeps: where the walk is and which mistakes it met; for schema.c, and for who reads a
- * part of a file only.
+/* schema-reader.h - what a reading keeps: where the walk is and which mistakes it met; for schema.c, and for who
+ * reads a part of a file only.
  *
  * Threads: a reader belongs to its caller. Owns: the texts of mistakes.
  */
