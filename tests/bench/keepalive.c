@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* keepalive.c - a mutual-TLS load of keep-alive connections: how many requests a second a server answers.
  *
- * usage: keepalive HOST PORT PATH CA CERTIFICATE KEY CONNECTIONS SECONDS
+ * usage: keepalive HOST PORT PATH CA CERTIFICATE KEY CONNECTIONS SECONDS [RATE]
  * Each connection is a thread that asks, reads the whole answer and asks again. Prints "REQUESTS FAILURES SECONDS".
+ * With RATE (requests a second, all connections together) each asks at set times instead, and " P50 P99" follow, in
+ * microseconds from the set time, so that waiting for a late answer counts for all who had to wait.
  */
 #include <errno.h>
 #include <gnutls/gnutls.h>
@@ -24,6 +26,49 @@ static char ask[512];
 static gnutls_certificate_credentials_t credentials;
 static atomic_bool running = true;
 static atomic_ulong requests, failures;
+static double interval; /* nanoseconds between two requests of a connection; 0: at once */
+
+enum { TAKEN_MOST = 1 << 21 };
+static float taken[TAKEN_MOST]; /* microseconds, of the requests in the window */
+static atomic_ulong taken_count;
+static atomic_bool measuring;
+
+static double
+now(void)
+{
+	struct timespec t;
+
+	(void) clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double) t.tv_sec * 1e9 + (double) t.tv_nsec;
+}
+
+static void
+wait_until(double due)
+{
+	struct timespec t = {.tv_sec = (time_t) (due / 1e9)};
+
+	t.tv_nsec = (long) (due - (double) t.tv_sec * 1e9);
+	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR)
+		;
+}
+
+static void
+note_taken(double due)
+{
+	if (!atomic_load(&measuring))
+		return;
+	unsigned long at = atomic_fetch_add(&taken_count, 1);
+	if (at < TAKEN_MOST)
+		taken[at] = (float) ((now() - due) / 1e3);
+}
+
+static int
+compare_taken(const void *a, const void *b)
+{
+	float left = *(const float *) a, right = *(const float *) b;
+
+	return (left > right) - (left < right);
+}
 
 static int
 connection_open(gnutls_session_t *ret)
@@ -89,18 +134,20 @@ answer_read(gnutls_session_t session, char *buffer, size_t size)
 }
 
 static void *
-connection_run(void *unused)
+connection_run(void *offset)
 {
 	gnutls_session_t session = NULL;
 	char buffer[16384];
+	double due = now() + *(double *) offset;
 
-	(void) unused;
 	while (atomic_load(&running)) {
 		if (!session && connection_open(&session) < 0) {
 			session = NULL;
 			atomic_fetch_add(&failures, 1);
 			continue;
 		}
+		if (interval > 0)
+			wait_until(due);
 		if (gnutls_record_send(session, ask, strlen(ask)) < 0 ||
 		    answer_read(session, buffer, sizeof(buffer)) < 0) {
 			atomic_fetch_add(&failures, 1);
@@ -109,6 +156,9 @@ connection_run(void *unused)
 			continue;
 		}
 		atomic_fetch_add(&requests, 1);
+		if (interval > 0)
+			note_taken(due);
+		due += interval;
 	}
 	if (session)
 		connection_close(session);
@@ -118,8 +168,8 @@ connection_run(void *unused)
 int
 main(int argc, char **argv)
 {
-	if (argc != 9) {
-		fprintf(stderr, "usage: %s HOST PORT PATH CA CERTIFICATE KEY CONNECTIONS SECONDS\n", argv[0]);
+	if (argc != 9 && argc != 10) {
+		fprintf(stderr, "usage: %s HOST PORT PATH CA CERTIFICATE KEY CONNECTIONS SECONDS [RATE]\n", argv[0]);
 		return 2;
 	}
 	host = argv[1];
@@ -133,26 +183,40 @@ main(int argc, char **argv)
 	}
 	int connections = atoi(argv[7]);
 	pthread_t *threads = calloc((size_t) (connections > 0 ? connections : 1), sizeof(*threads));
-	if (!threads)
+	double *offsets = calloc((size_t) (connections > 0 ? connections : 1), sizeof(*offsets));
+	if (!threads || !offsets)
 		return 1;
+	if (argc == 10 && atof(argv[9]) > 0)
+		interval = 1e9 * connections / atof(argv[9]);
 	struct timespec begin, end;
 	struct timespec window = {.tv_sec = atoi(argv[8])};
-	for (int i = 0; i < connections; i++)
-		if (pthread_create(&threads[i], NULL, connection_run, NULL) != 0)
+	for (int i = 0; i < connections; i++) {
+		offsets[i] = interval * i / connections;
+		if (pthread_create(&threads[i], NULL, connection_run, &offsets[i]) != 0)
 			return 1;
+	}
 	/* The window opens when every connection has had an answer on average. */
 	while (atomic_load(&requests) + atomic_load(&failures) < (unsigned long) connections * 2)
 		(void) sched_yield();
+	atomic_store(&measuring, true);
 	unsigned long before = atomic_load(&requests);
 	(void) clock_gettime(CLOCK_MONOTONIC, &begin);
 	(void) nanosleep(&window, NULL);
 	unsigned long after = atomic_load(&requests);
+	atomic_store(&measuring, false);
 	(void) clock_gettime(CLOCK_MONOTONIC, &end);
 	atomic_store(&running, false);
 	for (int i = 0; i < connections; i++)
 		(void) pthread_join(threads[i], NULL);
-	printf("%lu %lu %.3f\n", after - before, atomic_load(&failures),
+	printf("%lu %lu %.3f", after - before, atomic_load(&failures),
 	       (double) (end.tv_sec - begin.tv_sec) + (double) (end.tv_nsec - begin.tv_nsec) / 1e9);
+	unsigned long count = atomic_load(&taken_count);
+	count = count < TAKEN_MOST ? count : TAKEN_MOST;
+	qsort(taken, count, sizeof(*taken), compare_taken);
+	if (count > 0)
+		printf(" %.1f %.1f", (double) taken[count / 2], (double) taken[count * 99 / 100]);
+	printf("\n");
+	free(offsets);
 	free(threads);
 	gnutls_certificate_free_credentials(credentials);
 	return 0;

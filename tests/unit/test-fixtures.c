@@ -62,6 +62,7 @@ static const struct play plays[] = {
 	{.file = "tests/plugins/filter.so", .query = "later", .filter = true},
 	{.file = "tests/plugins/filter.so", .query = "deny", .filter = true, .silent = true},
 	{.file = "tests/plugins/attrs.so", .method = "POST", .body = 1000, .silent = true},
+	{.file = "tests/plugins/hold.so", .settings = "{blocks: 20}", .starts_with_some = true},
 	{.file = "tests/plugins/conn.so"},
 	{.file = "tests/plugins/conn.so", .target = "/x/again"},
 	{.file = "tests/plugins/counterp.so", .silent = true},
