@@ -60,8 +60,8 @@ quarantine_reserve(unsigned slots, uint64_t slot_bytes)
 		return -EALREADY;
 	if (slots == 0)
 		slots = QUARANTINE_SLOTS;
-	if (slot_bytes == 0)
-		slot_bytes = quarantine_fit(slots);
+	if (slot_bytes == 0) /* without the layer nothing comes to lie in the slots, and checkers cannot map so much */
+		slot_bytes = MTLSD_HEAP_LAYER ? quarantine_fit(slots) : QUARANTINE_SLOT_LEAST;
 	if (slots > BIN_HEAPS || slot_bytes < QUARANTINE_SLOT_LEAST || slot_bytes & (slot_bytes - 1))
 		return -EINVAL;
 	uint64_t meta_bytes = quarantine_meta_for(slot_bytes);

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A daemon's whole life under valgrind's memcheck: no error, and nothing definitely lost at its end.
+
+Without the heap layer, which memcheck knows nothing of: everything, plugins too, allocates from the C library then.
+"""
+import shutil
+
+import pytest
+from harness import HEAP_LAYER, CtlError
+from plugin_view import plugin, settled
+
+pytestmark = [pytest.mark.long, pytest.mark.skipif(HEAP_LAYER or not shutil.which("valgrind"),
+                                                   reason="needs valgrind and a build without the heap layer")]
+
+VALGRIND = ("valgrind", "--quiet", "--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite",
+            "--show-leak-kinds=definite", "--num-callers=30", "--max-threads=200")
+
+
+def test_a_whole_life_is_clean(daemon):
+    d = daemon(plugins=[plugin(name) for name in ("echo", "whoami", "cache", "cxx", "stream", "upload", "slow", "conn",
+                                                  "blocking")],
+               wrapper=VALGRIND, limits=dict(handshake_timeout="2min", header_timeout="2min"))
+    client = d.client(timeout=120)
+    for _ in range(3):
+        for path in ("/echo", "/whoami", "/cache/a?b", "/cxx/keep?x", "/stream?bytes=50000&pause=1", "/slow", "/conn",
+                     "/blocking/quick"):
+            assert client.get(path)[0] == 200, path
+        assert client.post("/upload", b"x" * 20000)[0] == 200
+        assert client.post("/echo", b"x" * 5000)[2] == b"x" * 5000
+        assert client.get("/nowhere")[0] == 404
+        assert client.get("/cxx/throw")[0] == 500
+    for certificate in (None, "revoked", "expired"):
+        with pytest.raises(OSError):
+            with d.client(cert=certificate, timeout=120) as refused:
+                refused.get("/echo")
+    for name in ("cache", "cxx", "slow", "conn"):
+        assert d.ctl("restart", name)["zombie"] is False
+        assert client.get(f"/{name}")[0] == 200
+    d.ctl("evict", "cache")
+    d.ctl("dump", "cache")
+    for words in (("status",), ("list",), ("routes",), ("show", "cxx")):
+        d.ctl(*words)
+    with pytest.raises(CtlError):
+        d.ctl("restart", "nobody")
+    d.edit(plugins=[plugin("echo"), plugin("cxx", config={"bytes": 10})])
+    d.edit(routes=[route for route in d.config["routes"] if route["name"] in ("echo", "cxx")])
+    d.reload()
+    assert client.get("/cxx/keep?y")[0] == 200
+    settled(d, "cxx")
+    client.close()
+    d.stop(timeout=300)  # asserts exit code 0; an error or a leak would make it 99
