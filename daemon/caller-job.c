@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
 enum { CALLER_READING_JOBS_MAX = 8 };
 
@@ -109,6 +110,17 @@ caller_job_work(void *argument)
 	job->result = job->call.command->run(&job->call, &job->reply, &job->error);
 }
 
+/* The thread of a slow command. Looking may take its time; those who are served meanwhile shall not notice. */
+static void
+caller_job_thread(void *argument)
+{
+	const struct caller_job *job = argument;
+
+	if (!job->call.changes)
+		(void) setpriority(PRIO_PROCESS, 0, 19); /* on Linux: of this thread, which ends with the job */
+	caller_job_work(argument);
+}
+
 /* The end of a command, quick or slow. The caller may have gone. */
 static void
 caller_job_end(struct caller_job *job)
@@ -156,7 +168,7 @@ caller_job_start(struct caller *caller, struct caller_job *job, const struct wir
 	caller_job_name(job, what, sizeof(what));
 	if (!waits)
 		job->caller = NULL;
-	r = job_start(job->service->context.jobs, what, caller_job_work, caller_job_done, job, &job->id);
+	r = job_start(job->service->context.jobs, what, caller_job_thread, caller_job_done, job, &job->id);
 	if (r < 0) {
 		job->caller = caller;
 		return error_set(&job->error, r == -EAGAIN ? -EBUSY : r, "%s",

