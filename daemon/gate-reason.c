@@ -44,8 +44,8 @@ static const struct {
 	[GATE_TARGET_LONG] = {414, "target-long", "the request line is longer than the limit"},
 	/* RFC 9112, 2.3. */
 	[GATE_VERSION_SYNTAX] = {400, "version-syntax", "the protocol version is malformed"},
-	/* RFC 9110, 15.6.6. */
-	[GATE_VERSION] = {505, "version", "only HTTP/1.1 and HTTP/1.0 are spoken here"},
+	/* RFC 9110, 15.6.6 has 505 for it; but what another version's head means is not ours to say: a bad one. */
+	[GATE_VERSION] = {400, "version", "only HTTP/1.1 and HTTP/1.0 are spoken here"},
 	/* RFC 9112, 5.2: a server MUST reject or replace obs-fold. */
 	[GATE_FIELD_FOLDED] = {400, "field-folded", "a folded header line"},
 	/* RFC 9110, 5.1 and 5.6.2. */
