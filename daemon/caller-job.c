@@ -3,12 +3,12 @@
 #include "caller-internal.h"
 #include "job.h"
 #include "log.h"
+#include "pace.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 
 enum { CALLER_READING_JOBS_MAX = 8 };
 
@@ -117,7 +117,7 @@ caller_job_thread(void *argument)
 	const struct caller_job *job = argument;
 
 	if (!job->call.changes)
-		(void) setpriority(PRIO_PROCESS, 0, 19); /* on Linux: of this thread, which ends with the job */
+		pace_begin();
 	caller_job_work(argument);
 }
 

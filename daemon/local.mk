@@ -8,7 +8,7 @@ mtlsd_base = \
 	daemon/stats.c daemon/stats.h daemon/pool.c daemon/pool.h daemon/deadline.c daemon/deadline.h \
 	daemon/digest.c daemon/digest.h daemon/name.c daemon/name.h
 mtlsd_heap = \
-	daemon/layer.h daemon/class.c daemon/class.h daemon/side.h daemon/units.c daemon/units.h daemon/meta.c daemon/meta.h \
+	daemon/layer.h daemon/pace.c daemon/pace.h daemon/class.c daemon/class.h daemon/side.h daemon/units.c daemon/units.h daemon/meta.c daemon/meta.h \
 	daemon/site.c daemon/site.h daemon/run.c daemon/run.h daemon/central.c daemon/central.h daemon/bin.c daemon/bin.h \
 	daemon/alloc.c daemon/alloc.h daemon/quarantine.c daemon/quarantine.h daemon/heap.c daemon/heap.h \
 	daemon/heap-internal.h daemon/profile.c daemon/journal.c daemon/journal.h daemon/scope.c daemon/scope.h \
@@ -31,7 +31,8 @@ mtlsd_plugin = \
 mtlsd_request = \
 	daemon/snapshot.c daemon/snapshot.h daemon/request.c daemon/request.h daemon/step.c daemon/step.h daemon/host.c \
 	daemon/host.h daemon/supervisor.c daemon/supervisor.h daemon/supervisor-internal.h daemon/supervisor-apply.c \
-	daemon/supervisor-view.c daemon/supervisor-dump.c daemon/supervisor-peak.c daemon/supervisor-fault.c
+	daemon/supervisor-view.c daemon/supervisor-dump.c daemon/supervisor-peak.c daemon/supervisor-fault.c \
+	daemon/places.c daemon/places.h
 mtlsd_format = \
 	daemon/portion.h daemon/pprof.c daemon/pprof.h daemon/format.h daemon/format-folded.c daemon/format-pprof.c \
 	daemon/callers.c daemon/callers.h daemon/difference.c daemon/difference.h

@@ -7,6 +7,7 @@
 #include "heap-internal.h"
 
 #include "cleanup.h"
+#include "pace.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -157,6 +158,7 @@ heap_profile_take(const struct heap *heap, uint32_t min_age, struct heap_profile
 	uint32_t top = __atomic_load_n(&heap->runs.top, __ATOMIC_ACQUIRE);
 	for (uint32_t granule = 0; granule < top; granule++) {
 		uint64_t bytes = 0;
+		pace();
 		unsigned blocks = profile_read_span(walk, &heap->spans[granule], &bytes);
 		for (unsigned i = 0; i < blocks; i++) {
 			if (!(walk->words[i] & SIDE_LIVE))

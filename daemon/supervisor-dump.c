@@ -1,94 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* From addresses to names: dumps, escapes and single places of the instance that serves. */
 #include "capture.h"
+#include "places.h"
 #include "supervisor-internal.h"
-#include "symbol.h"
 
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-/* --- places ------------------------------------------------------------------------------------------------------ */
-
-/* Addresses that are to be resolved, each once. */
-struct places {
-	size_t count, room;
-	struct supervisor_place *all; /* in the end: by address */
-};
-
-static int
-places_add(struct places *places, uintptr_t address)
-{
-	if (places->count == places->room) {
-		size_t room = places->room != 0 ? places->room * 2 : 64;
-		struct supervisor_place *grown = reallocarray(places->all, room, sizeof(*grown));
-		if (grown == NULL)
-			return -ENOMEM;
-		places->all = grown;
-		places->room = room;
-	}
-	places->all[places->count++] = (struct supervisor_place){.address = address};
-	return 0;
-}
-
-static int
-by_address(const void *a, const void *b)
-{
-	const struct supervisor_place *x = a, *y = b;
-	return x->address < y->address ? -1 : x->address > y->address;
-}
-
-static void
-places_unify(struct places *places)
-{
-	size_t kept = 0;
-
-	if (places->count != 0)
-		qsort(places->all, places->count, sizeof(*places->all), by_address);
-	for (size_t i = 0; i < places->count; i++)
-		if (kept == 0 || places->all[kept - 1].address != places->all[i].address)
-			places->all[kept++] = places->all[i];
-	places->count = kept;
-}
-
-static uint32_t
-places_find(const struct places *places, uintptr_t address)
-{
-	struct supervisor_place key = {.address = address};
-	const struct supervisor_place *found =
-		bsearch(&key, places->all, places->count, sizeof(*places->all), by_address);
-	return (uint32_t) (found - places->all);
-}
-
-static void
-place_resolve(struct symbol_resolver *resolver, const struct image_mapping *mapping, struct supervisor_place *place)
-{
-	struct symbol symbol;
-
-	symbol_resolve(resolver, place->address, &symbol);
-	place->line = symbol.line;
-	place->offset = symbol.offset;
-	place->inside = place->address > mapping->start && place->address <= mapping->end;
-	snprintf(place->function, sizeof(place->function), "%s", symbol.function != NULL ? symbol.function : "");
-	snprintf(place->file, sizeof(place->file), "%s", symbol.file != NULL ? symbol.file : "");
-	snprintf(place->module, sizeof(place->module), "%s", symbol.module);
-	snprintf(place->build_id, sizeof(place->build_id), "%s", symbol.build_id != NULL ? symbol.build_id : "");
-}
-
-static int
-places_resolve(struct places *places, const struct image_mapping *mapping)
-{
-	CLEANUP(symbol_resolver_free) struct symbol_resolver *resolver = NULL;
-	const char *base = strrchr(image_path(mapping->image), '/');
-
-	places_unify(places);
-	int r = symbol_resolver_new(image_fd(mapping->image), mapping->start, mapping->end,
-				    base != NULL ? base + 1 : image_path(mapping->image), &resolver);
-	for (size_t i = 0; r == 0 && i < places->count; i++)
-		place_resolve(resolver, mapping, &places->all[i]);
-	return r;
-}
 
 /* --- dump -------------------------------------------------------------------------------------------------------- */
 
@@ -262,16 +181,11 @@ escape_list_clear(struct escape_list *list)
 	free(list->sites);
 }
 
-static void
-places_clear(struct places *places)
-{
-	free(places->all);
-}
-
 /* --- the calls --------------------------------------------------------------------------------------------------- */
 
 static int
-dump_capture(const struct capture *capture, struct instance *instance, struct supervisor_dump *dump)
+dump_capture(const struct capture *capture, struct unit *unit, struct instance *instance,
+	     struct supervisor_dump *dump)
 {
 	const struct image_mapping *mapping = instance_mapping(instance);
 	CLEANUP(places_clear) struct places places = {0};
@@ -286,7 +200,7 @@ dump_capture(const struct capture *capture, struct instance *instance, struct su
 	if (r == 0)
 		r = gather_half(foreign, mapping, &places);
 	if (r == 0)
-		r = places_resolve(&places, mapping);
+		r = places_resolve(&places, mapping, instance_number(instance), &unit->places);
 	if (r < 0)
 		return r;
 	settle_escapes(&escapes);
@@ -351,7 +265,7 @@ dump_unit(struct supervisor *supervisor, const char *name, uint32_t min_age, boo
 		dump->plugin.foreign = capture->foreign.usage;
 	}
 	if (r == 0)
-		r = dump_capture(capture, visit.instance, dump);
+		r = dump_capture(capture, unit, visit.instance, dump);
 	plugin_leave(&visit);
 	if (r == -ENODATA)
 		return error_set(error, r,
@@ -406,7 +320,8 @@ supervisor_escapes(struct supervisor *supervisor, const char *name, struct super
 	scope_escapes(instance_space(visit.instance), gather_escape, &list);
 	r = list.result;
 	if (r == 0)
-		r = places_resolve(&places, instance_mapping(visit.instance));
+		r = places_resolve(&places, instance_mapping(visit.instance), instance_number(visit.instance),
+				   &unit->places);
 	uint64_t instance = instance_number(visit.instance);
 	plugin_leave(&visit);
 	if (r < 0)
@@ -459,7 +374,8 @@ supervisor_resolve(struct supervisor *supervisor, const char *name, uintptr_t ad
 		return r;
 	r = places_add(&places, address);
 	if (r == 0)
-		r = places_resolve(&places, instance_mapping(visit.instance));
+		r = places_resolve(&places, instance_mapping(visit.instance), instance_number(visit.instance),
+				   &unit->places);
 	plugin_leave(&visit);
 	if (r < 0)
 		return error_set(error, r, "cannot name a place of plugin %s: %s", name, strerror(-r));

@@ -6,6 +6,7 @@
  * Threads: supervisor.lock guards the table and each unit's small facts (state, numbers, last_error, zombies); a unit's
  * `change` is held by whoever starts, switches, evicts or ends one of its instances. Order: change, then lock.
  */
+#include "places.h"
 #include "plugin.h"
 #include "pool.h"
 #include "supervisor.h"
@@ -44,6 +45,7 @@ struct unit {
 	bool sampling_set; /* by an operator, to: */
 	uint64_t sampling;
 	struct capture *peak; /* under lock alone; the instance's highest so far */
+	struct places_memory places;
 
 	/* of the change under way */
 	struct instance *fresh; /* started, not switched to yet */

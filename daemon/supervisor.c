@@ -76,6 +76,7 @@ unit_new(struct supervisor *supervisor, const char *name, struct unit **ret)
 		return -ENOMEM;
 	snprintf(unit->name, sizeof(unit->name), "%s", name);
 	pthread_mutex_init(&unit->change, NULL);
+	pthread_mutex_init(&unit->places.lock, NULL);
 	unit->state = SUPERVISOR_DISABLED;
 	int r = plugin_new(name, &unit->plugin);
 	if (r == 0) {
@@ -92,6 +93,7 @@ unit_new(struct supervisor *supervisor, const char *name, struct unit **ret)
 	if (r < 0) {
 		plugin_free(&unit->plugin);
 		pthread_mutex_destroy(&unit->change);
+		pthread_mutex_destroy(&unit->places.lock);
 		free(unit);
 		return r;
 	}
@@ -570,11 +572,13 @@ supervisor_free(struct supervisor **supervisorp)
 		}
 		image_unref(&unit->image);
 		capture_unref(&unit->peak);
+		places_memory_clear(&unit->places);
 		config_unref(&unit->held);
 		/* A zombie's threads may still use the plugin's heaps: leave them to the end of the process. */
 		if (!zombies)
 			plugin_free(&unit->plugin);
 		pthread_mutex_destroy(&unit->change);
+		pthread_mutex_destroy(&unit->places.lock);
 		free(unit);
 	}
 	free(supervisor->units);

@@ -55,7 +55,7 @@ test_commands = tests/unit/fake-server.c tests/unit/fake-server.h daemon/command
 	daemon/job.c daemon/log.c daemon/schema-nearest.c daemon/schema-value.c daemon/error.c
 test_command_fixture = tests/unit/command-fixture.c tests/unit/command-fixture.h $(test_commands)
 test_control_fixture = tests/unit/control-fixture.c tests/unit/control-fixture.h daemon/control.c daemon/caller.c \
-	daemon/caller-call.c daemon/caller-job.c daemon/peer.c daemon/wire.c $(test_commands)
+	daemon/caller-call.c daemon/caller-job.c daemon/pace.c daemon/peer.c daemon/wire.c $(test_commands)
 tests_unit_test_command_table_SOURCES = tests/unit/test-command-table.c $(test_command_fixture)
 tests_unit_test_command_table_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) -lpthread
 tests_unit_test_commands_SOURCES = tests/unit/test-commands.c $(test_command_fixture)
