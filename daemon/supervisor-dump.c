@@ -184,8 +184,7 @@ escape_list_clear(struct escape_list *list)
 /* --- the calls --------------------------------------------------------------------------------------------------- */
 
 static int
-dump_capture(const struct capture *capture, struct unit *unit, struct instance *instance,
-	     struct supervisor_dump *dump)
+dump_capture(const struct capture *capture, struct unit *unit, struct instance *instance, struct supervisor_dump *dump)
 {
 	const struct image_mapping *mapping = instance_mapping(instance);
 	CLEANUP(places_clear) struct places places = {0};

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/* overseer.h - watches plugins: samples them, has them judged, probes, and acts as the policy says.
+ *
+ * Data flows one way: supervisor (readings) -> signals -> verdict -> policy -> supervisor's verbs -> event records.
+ * Time comes in with each call, so that tests and the evaluation run months in seconds.
+ *
+ * Threads: overseer_step on one thread at a time (the watcher's; it may call evict and restart and take long);
+ * overseer_sample from any, without waiting; the views from any. Owns: what it knows of each plugin.
+ */
+#include "config.h"
+#include "error.h"
+#include "probe.h"
+#include "supervisor.h"
+#include "verdict.h"
+
+#include <jansson.h>
+
+struct overseer;
+
+int overseer_new(struct supervisor *supervisor, struct overseer **ret);
+void overseer_free(struct overseer **overseer);
+/* Once a second: samples every plugin, judges those with new blocks, moves probes on, acts. now: microseconds. */
+void overseer_step(struct overseer *overseer, uint64_t now);
+
+/* What is known of a plugin. -ENOENT. */
+struct overseer_view {
+	uint64_t instance;
+	struct verdict verdict;
+	char sentence[400];      /* with the first site's name */
+	char probe[40];          /* probe_phase */
+	struct verdict_probes probes;
+	uint64_t judged;         /* CLOCK_REALTIME seconds of the verdict */
+	uint64_t breaker_until;  /* CLOCK_REALTIME seconds; 0: closed */
+	char breaker[16];        /* "closed", "open", "half-open" */
+	char next[160];          /* what the policy will do next, and when; "" nothing */
+};
+int overseer_view(struct overseer *overseer, const char *plugin, struct overseer_view *ret);
+/* Verdicts and actions so far, oldest first: [{"at", "event", "text", "instance"}, …], bounded. */
+json_t *overseer_history(struct overseer *overseer, const char *plugin);
+/* The recorded signals as a file that verdict tests replay (record.h); freed by the caller. */
+int overseer_record(struct overseer *overseer, const char *plugin, char **ret, size_t *ret_length);

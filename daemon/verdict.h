@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/* verdict.h - does this instance leak? A pure function of what was recorded: no clock, no I/O, no state.
+ *
+ * SUSPECT from the floor's trend at one scale (Mann-Kendall, Theil-Sen, neither plateau nor step), LIKELY when two
+ * adjacent scales agree or the cohorts of a site do not thin out with age, CONFIRMED only by probe (probe.h): no passive
+ * test can tell a filling cache from a leak.
+ *
+ * Threads: any. Owns: nothing; results are plain values.
+ */
+#include "signals.h"
+
+enum verdict_outcome { VERDICT_WARMING, VERDICT_OK, VERDICT_SUSPECT, VERDICT_LIKELY, VERDICT_CONFIRMED };
+/* What it is, beside how sure we are. */
+enum verdict_class {
+	VERDICT_NONE,
+	VERDICT_LEAK,
+	VERDICT_CACHE_GROWTH,   /* grew, and the probe took it back */
+	VERDICT_CLIENT_STATE,   /* grows with distinct clients */
+	VERDICT_FRAGMENTATION,  /* pages held grow, live bytes do not */
+	VERDICT_GROWING_BUFFER, /* bytes grow, objects do not */
+};
+const char *verdict_outcome_name(enum verdict_outcome outcome); /* "ok", "suspect", ... */
+const char *verdict_class_name(enum verdict_class class);       /* "leak", "cache growth", ... */
+
+enum { VERDICT_SITES = 8, VERDICT_COHORTS = 32, VERDICT_TESTS = 32 };
+
+/* Bytes and blocks of one call site that still live, by the age of their birth; from a walk of the heap. */
+struct verdict_site {
+	uintptr_t site;
+	bool foreign;
+	uint64_t bytes, objects;
+	uint64_t age_bytes[VERDICT_COHORTS]; /* by log2 of age in requests, as heap.h */
+};
+
+struct verdict_settings {
+	double min_rate;      /* bytes a request below which growth is ignored */
+	uint64_t min_growth;  /* bytes a window must have grown */
+	uint64_t warm_up_time, warm_up_requests;
+};
+struct verdict_settings verdict_default_settings(void);
+
+/* What probes of this instance found so far (probe.h). */
+struct verdict_probes {
+	unsigned done, rejected; /* ended; ended with "it was a cache" */
+	bool confirmed;
+	uint64_t residual_first, residual_second; /* bytes that grew between evictions, each interval */
+	uint64_t interval_requests;               /* of the two intervals together */
+	int64_t objects_grown;
+	double rate; /* bytes a request between evictions, when confirmed */
+};
+
+struct verdict_input {
+	const struct signals_history *history;
+	const struct verdict_site *sites; /* may be NULL: none was taken yet */
+	size_t site_count;
+	uint32_t epoch; /* the request clock when sites was taken */
+	bool has_evict;
+	struct verdict_probes probes;
+	uint64_t hard_limit; /* bytes, 0: none */
+	struct verdict_settings settings;
+};
+
+/* One test as it came out, for `explain`. */
+struct verdict_test {
+	char name[40];   /* "mann-kendall s (scale 3)" */
+	char unit[12];   /* "", "bytes", "requests", ... */
+	double value, threshold;
+	char relation[3]; /* what passes: ">=", "<=", "<", ">", "=" */
+	bool passed;
+};
+
+struct verdict {
+	enum verdict_outcome outcome;
+	enum verdict_class class;
+	enum signals_axis axis;
+	bool separable;          /* false: the traffic does not tell axis from others; axis is then the likeliest */
+	double rate, rate_low, rate_high; /* bytes for each unit of axis (per second for SIGNALS_SECONDS), 95 % interval */
+	double per_request;      /* the same growth as bytes a request, for comparing */
+	uint64_t grown;          /* bytes over the window it was judged on */
+	uint64_t window_requests;
+	double seconds_to_limit; /* < 0: no limit in sight */
+	unsigned scale;          /* of the ladder it was judged on */
+	unsigned site_count;
+	struct verdict_site sites[VERDICT_SITES]; /* likeliest first */
+	double site_rates[VERDICT_SITES];         /* bytes a request of each */
+	unsigned test_count;
+	struct verdict_test tests[VERDICT_TESTS];
+};
+
+void verdict_judge(const struct verdict_input *input, struct verdict *ret);
+/* One sentence: "leaks 16.2 ± 0.4 bytes per request, 3 h 10 min to its limit, confirmed by probe". The sites are the
+ * caller's to name. Always terminated. */
+void verdict_sentence(const struct verdict *verdict, char *ret, size_t size);
