@@ -13,8 +13,8 @@ enum event_kind {
 	EVENT_SUSPECT,
 	EVENT_LIKELY,
 	EVENT_CONFIRMED,
-	EVENT_CLEARED,       /* was suspect or more, is not any more */
-	EVENT_OTHER,         /* cache growth, client state, fragmentation, growing buffer */
+	EVENT_CLEARED, /* was suspect or more, is not any more */
+	EVENT_OTHER,   /* cache growth, client state, fragmentation, growing buffer */
 	EVENT_PROBE_BEGUN,
 	EVENT_PROBE_ENDED,
 	EVENT_DUMPED,
@@ -22,7 +22,7 @@ enum event_kind {
 	EVENT_RESTARTED,
 	EVENT_RESTART_FAILED,
 	EVENT_RESTART_PLANNED,
-	EVENT_LOOP_STOPPED,  /* restarts take back too little: the leak is elsewhere */
+	EVENT_LOOP_STOPPED, /* restarts take back too little: the leak is elsewhere */
 	EVENT_BUDGET_SPENT,
 	EVENT_BREAKER_OPEN,
 	EVENT_BREAKER_HALF_OPEN,

@@ -27,13 +27,13 @@ void overseer_step(struct overseer *overseer, uint64_t now);
 struct overseer_view {
 	uint64_t instance;
 	struct verdict verdict;
-	char sentence[400];      /* with the first site's name */
-	char probe[40];          /* probe_phase */
+	char sentence[400]; /* with the first site's name */
+	char probe[40];     /* probe_phase */
 	struct verdict_probes probes;
-	uint64_t judged;         /* CLOCK_REALTIME seconds of the verdict */
-	uint64_t breaker_until;  /* CLOCK_REALTIME seconds; 0: closed */
-	char breaker[16];        /* "closed", "open", "half-open" */
-	char next[160];          /* what the policy will do next, and when; "" nothing */
+	uint64_t judged;        /* CLOCK_REALTIME seconds of the verdict */
+	uint64_t breaker_until; /* CLOCK_REALTIME seconds; 0: closed */
+	char breaker[16];       /* "closed", "open", "half-open" */
+	char next[160];         /* what the policy will do next, and when; "" nothing */
 };
 int overseer_view(struct overseer *overseer, const char *plugin, struct overseer_view *ret);
 /* Verdicts and actions so far, oldest first: [{"at", "event", "text", "instance"}, …], bounded. */

@@ -20,8 +20,8 @@ enum probe_step {
 
 struct probe_settings {
 	bool allow;
-	unsigned per_hour;  /* probes begun in any hour */
-	double max_load;    /* of the machine or the plugin's threads, 0..1: none begins above it */
+	unsigned per_hour;   /* probes begun in any hour */
+	double max_load;     /* of the machine or the plugin's threads, 0..1: none begins above it */
 	uint64_t min_growth; /* bytes */
 };
 struct probe_settings probe_default_settings(void);

@@ -9,8 +9,9 @@
  *
  * Source: the floor and its ladder are this project's; see ARCHITECTURE.md.
  *
- * Units: bytes, microseconds of the clock the owner chose. Threads: signals_sample from any, without waiting: if another
- * thread is just sampling, the sample is left out. signals_history copies under the same flag. Owns: nothing else.
+ * Units: bytes, microseconds of the clock the owner chose. Threads: signals_sample from any, without waiting: if
+ * another thread is just sampling, the sample is left out. signals_history copies under the same flag. Owns: nothing
+ * else.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -63,8 +64,8 @@ struct signals_block {
 
 /* A copy for the judge. Blocks of each scale oldest first. */
 struct signals_history {
-	uint64_t began;                 /* clock at the instance's start or at the last signals_restart */
-	struct signals_sample last;     /* the newest reading */
+	uint64_t began;                  /* clock at the instance's start or at the last signals_restart */
+	struct signals_sample last;      /* the newest reading */
 	uint64_t blocks[SIGNALS_SCALES]; /* closed ever, by scale */
 	unsigned kept[SIGNALS_SCALES];
 	struct signals_block block[SIGNALS_SCALES][SIGNALS_BLOCKS];
@@ -78,5 +79,6 @@ void signals_free(struct signals **signals); /* accepts NULL */
 /* Returns true if a block of scale 0 was closed. */
 bool signals_sample(struct signals *signals, uint64_t now, const struct signals_sample *sample);
 void signals_history(const struct signals *signals, struct signals_history *ret);
-/* Forgets all blocks: after a warm-up, a reload of the plugin's settings, a probe that was rejected. Exposures go on. */
+/* Forgets all blocks: after a warm-up, a reload of the plugin's settings, a probe that was rejected. Exposures go on.
+ */
 void signals_restart(struct signals *signals, uint64_t now);

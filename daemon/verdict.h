@@ -3,8 +3,8 @@
 /* verdict.h - does this instance leak? A pure function of what was recorded: no clock, no I/O, no state.
  *
  * SUSPECT from the floor's trend at one scale (Mann-Kendall, Theil-Sen, neither plateau nor step), LIKELY when two
- * adjacent scales agree or the cohorts of a site do not thin out with age, CONFIRMED only by probe (probe.h): no passive
- * test can tell a filling cache from a leak.
+ * adjacent scales agree or the cohorts of a site do not thin out with age, CONFIRMED only by probe (probe.h): no
+ * passive test can tell a filling cache from a leak.
  *
  * Threads: any. Owns: nothing; results are plain values.
  */
@@ -34,8 +34,8 @@ struct verdict_site {
 };
 
 struct verdict_settings {
-	double min_rate;      /* bytes a request below which growth is ignored */
-	uint64_t min_growth;  /* bytes a window must have grown */
+	double min_rate;     /* bytes a request below which growth is ignored */
+	uint64_t min_growth; /* bytes a window must have grown */
 	uint64_t warm_up_time, warm_up_requests;
 };
 struct verdict_settings verdict_default_settings(void);
@@ -63,8 +63,8 @@ struct verdict_input {
 
 /* One test as it came out, for `explain`. */
 struct verdict_test {
-	char name[40];   /* "mann-kendall s (scale 3)" */
-	char unit[12];   /* "", "bytes", "requests", ... */
+	char name[40]; /* "mann-kendall s (scale 3)" */
+	char unit[12]; /* "", "bytes", "requests", ... */
 	double value, threshold;
 	char relation[3]; /* what passes: ">=", "<=", "<", ">", "=" */
 	bool passed;
@@ -74,10 +74,11 @@ struct verdict {
 	enum verdict_outcome outcome;
 	enum verdict_class class;
 	enum signals_axis axis;
-	bool separable;          /* false: the traffic does not tell axis from others; axis is then the likeliest */
-	double rate, rate_low, rate_high; /* bytes for each unit of axis (per second for SIGNALS_SECONDS), 95 % interval */
-	double per_request;      /* the same growth as bytes a request, for comparing */
-	uint64_t grown;          /* bytes over the window it was judged on */
+	bool separable; /* false: the traffic does not tell axis from others; axis is then the likeliest */
+	double rate, rate_low,
+		rate_high;  /* bytes for each unit of axis (per second for SIGNALS_SECONDS), 95 % interval */
+	double per_request; /* the same growth as bytes a request, for comparing */
+	uint64_t grown;     /* bytes over the window it was judged on */
 	uint64_t window_requests;
 	double seconds_to_limit; /* < 0: no limit in sight */
 	unsigned scale;          /* of the ladder it was judged on */
