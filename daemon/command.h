@@ -141,9 +141,13 @@ int command_log_level(const struct command_call *call, json_t **ret, struct erro
 int command_jobs(const struct command_call *call, json_t **ret, struct error *error);
 int command_check_config(const struct command_call *call, json_t **ret, struct error *error);
 int command_commands(const struct command_call *call, json_t **ret, struct error *error);
-/* command-plugin.c */
+/* command-list.c */
 int command_list(const struct command_call *call, json_t **ret, struct error *error);
+extern const struct command_block command_list_blocks[];
+/* command-show.c */
 int command_show(const struct command_call *call, json_t **ret, struct error *error);
+extern const struct command_block command_show_blocks[];
+/* command-plugin.c */
 int command_evict(const struct command_call *call, json_t **ret, struct error *error);
 int command_restart(const struct command_call *call, json_t **ret, struct error *error);
 int command_enable(const struct command_call *call, json_t **ret, struct error *error);

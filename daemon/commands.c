@@ -163,124 +163,6 @@ static const struct command_block status_blocks[] = {
 	{0},
 };
 
-static const struct command_column list_columns[] = {
-	{"NAME", "name", "text"},
-	{"STATE", "state", "state"},
-	{"INSTANCE", "instance", "count"},
-	{"REQ", "requests", "count"},
-	{"INFLIGHT", "inflight", "count"},
-	{"LIVE", "live_bytes", "size"},
-	{"RSS", "resident_bytes", "size"},
-	{"LIMIT", "hard_limit", "limit"},
-	{"ESCAPED", "escaped_bytes", "size"},
-	{"RESTARTS", "restarts", "count"},
-	{"ZOMBIES", "zombies", "count"},
-	{0},
-};
-static const struct command_block list_blocks[] = {
-	{.key = "plugins", .kind = COMMAND_TABLE, .columns = list_columns, .empty = "no plugin is configured"},
-	{0},
-};
-
-static const struct command_column show_plugin_columns[] = {
-	{"name", "name", "text"},
-	{"version", "version", "text"},
-	{"summary", "summary", "text"},
-	{"state", "state", "state"},
-	{"last error", "last_error", "text"},
-	{"instance", "instance", "text"},
-	{"serving for", "since", "since"},
-	{"flags", "flags", "list"},
-	{"path", "path", "text"},
-	{"sha256", "sha256", "text"},
-	{"threads", "threads", "count"},
-	{"zombies", "zombies", "count"},
-	{"faults", "faults", "count"},
-	{"bytes between samples", "sample_interval", "limit"},
-	{0},
-};
-static const struct command_column show_request_columns[] = {
-	{"total", "total", "count"},
-	{"in flight", "inflight", "count"},
-	{"queued", "queued", "count"},
-	{"answered 2xx", "answers.2xx", "count"},
-	{"answered 3xx", "answers.3xx", "count"},
-	{"answered 4xx", "answers.4xx", "count"},
-	{"answered 5xx", "answers.5xx", "count"},
-	{"no answer", "answers.none", "count"},
-	{"failed", "failed", "count"},
-	{"deadline missed", "deadline_missed", "count"},
-	{"cancelled", "cancelled", "count"},
-	{"refused, full", "refused_full", "count"},
-	{"refused, disabled", "refused_disabled", "count"},
-	{0},
-};
-static const struct command_column show_heap_columns[] = {
-	{"live", "live_bytes", "size"},
-	{"  objects", "live_objects", "count"},
-	{"  in request arenas", "arena_bytes", "size"},
-	{"peak", "peak_bytes", "size"},
-	{"resident", "resident_bytes", "size"},
-	{"  retained", "retained_bytes", "size"},
-	{"  percent of live", "resident_percent", "count"},
-	{"side tables", "side_bytes", "size"},
-	{"allocated ever", "allocated_bytes", "size"},
-	{"  objects", "allocated_objects", "count"},
-	{"refused", "refused", "count"},
-	{"faults", "faults", "count"},
-	{"request clock", "epoch", "count"},
-	{0},
-};
-static const struct command_column show_refusal_columns[] = {
-	{"allocations", "count", "count"},
-	{"last by", "function", "text"},
-	{"  at", "place", "text"},
-	{0},
-};
-static const struct command_column show_fault_columns[] = {
-	{"KIND", "kind", "text"},
-	{"COUNT", "count", "count"},
-	{"LAST BY", "function", "name"},
-	{"FILE:LINE", "place", "text"},
-	{0},
-};
-static const struct command_column show_limit_columns[] = {
-	{"soft", "soft", "limit"},
-	{"hard", "hard", "limit"},
-	{0},
-};
-static const struct command_column show_escape_columns[] = {
-	{"bytes", "bytes", "size"},
-	{"blocks", "blocks", "count"},
-	{0},
-};
-static const struct command_column show_restart_columns[] = {
-	{"by operator", "operator", "count"},
-	{"by reload", "reload", "count"},
-	{"by leak", "leak", "count"},
-	{"by crash", "crash", "count"},
-	{0},
-};
-static const struct command_block show_blocks[] = {
-	{.key = "plugin", .kind = COMMAND_FIELDS, .columns = show_plugin_columns},
-	{.key = "requests", .kind = COMMAND_FIELDS, .title = "requests", .columns = show_request_columns},
-	{.key = "limits", .kind = COMMAND_FIELDS, .title = "limits", .columns = show_limit_columns},
-	{.key = "own", .kind = COMMAND_FIELDS, .title = "own heap", .columns = show_heap_columns},
-	{.key = "foreign", .kind = COMMAND_FIELDS, .title = "foreign heap", .columns = show_heap_columns},
-	{.key = "refusal",
-	 .kind = COMMAND_FIELDS,
-	 .title = "refused at the hard limit",
-	 .columns = show_refusal_columns},
-	{.key = "faults",
-	 .kind = COMMAND_TABLE,
-	 .title = "bad frees, which were not done",
-	 .columns = show_fault_columns},
-	{.key = "escaped", .kind = COMMAND_FIELDS, .title = "escaped from requests", .columns = show_escape_columns},
-	{.key = "restarts", .kind = COMMAND_FIELDS, .title = "restarts", .columns = show_restart_columns},
-	{.key = "counters", .kind = COMMAND_MAP, .title = "counters of the plugin"},
-	{0},
-};
-
 static const struct command_column route_columns[] = {
 	{"ROUTE", "name", "text"},
 	{"MATCH", "match", "text"},
@@ -394,9 +276,10 @@ const struct command command_table[] = {
 		.name = "list",
 		.method = "List",
 		.help = "the plugins, one a line, with what they hold",
-		.blocks = list_blocks,
-		.reply = "plugins: [](name: string, version: string, state: string, instance: int, requests: int,"
-			 " inflight: int, queued: int, live_bytes: int, foreign_bytes: int, resident_bytes: int,"
+		.blocks = command_list_blocks,
+		.reply = "clock: int, plugins: [](name: string, version: string, state: string, instance: int,"
+			 " requests: int, errors: int, inflight: int, queued: int, live_bytes: int, foreign_bytes: int,"
+			 " resident_bytes: int,"
 			 " soft_limit: int, hard_limit: int, escaped_bytes: int, restarts: int, zombies: int)",
 		.run = command_list,
 	},
@@ -405,7 +288,7 @@ const struct command command_table[] = {
 		.method = "Show",
 		.help = "everything known of one plugin, its counters included",
 		.arguments = plugin_only,
-		.blocks = show_blocks,
+		.blocks = command_show_blocks,
 		.reply = "plugin: (name: string, version: string, summary: string, path: string, sha256: string,"
 			 " state: string, instance: int, since: int, flags: []string, threads: int, zombies: int,"
 			 " faults: int, sample_interval: int, last_error: ?string),"

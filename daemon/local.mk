@@ -46,7 +46,7 @@ mtlsd_edge = \
 	daemon/endpoint.c daemon/endpoint.h
 mtlsd_control = \
 	daemon/job.c daemon/job.h daemon/errand.c daemon/errand.h daemon/pressure.c daemon/pressure.h daemon/command.c daemon/command.h daemon/commands.c daemon/command-daemon.c \
-	daemon/command-dump.c daemon/command-escapes.c daemon/command-plugin.c daemon/introspect.c daemon/introspect.h daemon/outlet.c daemon/outlet.h \
+	daemon/command-dump.c daemon/command-escapes.c daemon/command-list.c daemon/command-plugin.c daemon/command-show.c daemon/introspect.c daemon/introspect.h daemon/outlet.c daemon/outlet.h \
 	daemon/peer.c daemon/peer.h daemon/caller.c daemon/caller.h daemon/caller-internal.h \
 	daemon/caller-call.c daemon/caller-job.c daemon/control.c daemon/control.h
 

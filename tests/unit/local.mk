@@ -51,7 +51,7 @@ tests_unit_test_wire_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
 tests_unit_test_job_SOURCES = tests/unit/test-job.c daemon/job.c
 tests_unit_test_job_LDADD = $(CMOCKA_LIBS) $(SYSTEMD_LIBS) -lpthread
 test_commands = tests/unit/fake-server.c tests/unit/fake-server.h daemon/command.c daemon/commands.c \
-	daemon/command-daemon.c daemon/command-dump.c daemon/command-escapes.c daemon/command-sampling.c $(mtlsd_format) daemon/command-plugin.c daemon/introspect.c daemon/outlet.c \
+	daemon/command-daemon.c daemon/command-dump.c daemon/command-escapes.c daemon/command-sampling.c $(mtlsd_format) daemon/command-list.c daemon/command-plugin.c daemon/command-show.c daemon/introspect.c daemon/outlet.c \
 	daemon/job.c daemon/log.c daemon/schema-nearest.c daemon/schema-value.c daemon/error.c
 test_command_fixture = tests/unit/command-fixture.c tests/unit/command-fixture.h $(test_commands)
 test_control_fixture = tests/unit/control-fixture.c tests/unit/control-fixture.h daemon/control.c daemon/caller.c \
