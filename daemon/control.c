@@ -2,11 +2,13 @@
 #include "control.h"
 
 #include "caller.h"
+#include "handover.h"
 #include "job.h"
 #include "log.h"
 #include "wire.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,11 +23,14 @@ enum {
 	CONTROL_PAUSE = 1000 * 1000, /* microseconds without accepting when descriptors ran out */
 };
 
+static const char *const control_kept_names[] = {"control", "readonly"};
+
 struct control_socket {
 	struct control *control;
 	char *path;
 	int fd;
 	bool read_only;
+	bool shared; /* the service manager has it too: the file stays for whoever gets it next */
 	sd_event_source *accepting;
 	dev_t device; /* of the file we made: what others put in its place is not ours to remove */
 	ino_t inode;
@@ -136,15 +141,19 @@ control_clear_path(const struct sockaddr_un *address, struct error *error)
 	return 0;
 }
 
+/* The file of a socket unit belongs to whom that unit names; what is said there counts. */
 static int
 control_protect(const char *path, const char *group, unsigned mode, struct error *error)
 {
+	struct stat status;
 	gid_t gid = (gid_t) -1;
 	int r = group ? peer_group(group, &gid) : 0;
 
 	if (r < 0)
 		return error_set(error, -EINVAL, "control.group: group \"%.60s\": %s", group,
 				 r == -ENOENT ? "there is none of that name" : strerror(-r));
+	if (stat(path, &status) == 0 && status.st_uid != geteuid())
+		return 0;
 	/* The group first: a wide mode must not meet the wrong group even for a moment. */
 	if (group && chown(path, (uid_t) -1, gid) < 0)
 		return error_set(error, -errno, "control socket %s: cannot give it to group %s: %s", path, group,
@@ -157,8 +166,6 @@ control_protect(const char *path, const char *group, unsigned mode, struct error
 static int
 control_bind(struct control_socket *ours, const struct sockaddr_un *address, struct error *error)
 {
-	struct stat status;
-
 	ours->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (ours->fd < 0)
 		return error_set(error, -errno, "control socket: %s", strerror(errno));
@@ -167,11 +174,28 @@ control_bind(struct control_socket *ours, const struct sockaddr_un *address, str
 	if (bind(ours->fd, (const struct sockaddr *) address, sizeof(*address)) < 0)
 		return error_set(error, -errno, "control socket %s: %s%s", address->sun_path, strerror(errno),
 				 errno == ENOENT ? "; its folder must exist" : "");
-	if (lstat(address->sun_path, &status) < 0)
-		return error_set(error, -errno, "control socket %s: %s", address->sun_path, strerror(errno));
-	ours->device = status.st_dev;
-	ours->inode = status.st_ino;
 	return 0;
+}
+
+/* One that was passed is of use only while its file is there: without it nobody finds the socket. */
+static bool
+control_adopt(struct control_socket *ours, const struct sockaddr_un *address)
+{
+	struct stat status;
+	bool kept = false;
+	CLEANUP_CLOSE int fd = handover_find((const struct sockaddr *) address, sizeof(*address), &kept);
+
+	if (fd < 0)
+		return false;
+	if (lstat(address->sun_path, &status) < 0 || !S_ISSOCK(status.st_mode)) {
+		if (kept)
+			handover_forget(control_kept_names[ours->read_only]);
+		return false;
+	}
+	(void) fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	ours->fd = steal_fd(&fd);
+	ours->shared = true;
+	return true;
 }
 
 static int
@@ -179,27 +203,41 @@ control_open(struct control *control, struct control_socket *ours, const char *p
 	     struct error *error)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	int r;
+	struct stat status;
+	int r = 0;
 
 	if (strlen(path) >= sizeof(address.sun_path))
 		return error_set(error, -ENAMETOOLONG, "control socket %s: the path is longer than %zu bytes", path,
 				 sizeof(address.sun_path) - 1);
 	memcpy(address.sun_path, path, strlen(path) + 1);
-	r = control_clear_path(&address, error);
+	bool adopted = control_adopt(ours, &address);
+	if (!adopted)
+		r = control_clear_path(&address, error);
 	if (r < 0)
 		return r;
 	ours->path = strdup(path);
 	if (!ours->path)
 		return error_set(error, -ENOMEM, "out of memory");
-	r = control_bind(ours, &address, error);
-	if (r == 0)
-		r = control_protect(path, group, mode, error);
+	if (!adopted)
+		r = control_bind(ours, &address, error);
+	if (r == 0 && lstat(path, &status) < 0)
+		r = error_set(error, -errno, "control socket %s: %s", path, strerror(errno));
 	if (r < 0)
 		return r;
+	ours->device = status.st_dev;
+	ours->inode = status.st_ino;
+	r = control_protect(path, group, mode, error);
+	if (r < 0)
+		return r;
+	/* Also one that listens already: whom clients find behind it is whoever said so last. */
 	if (listen(ours->fd, CONTROL_BACKLOG) < 0)
 		return error_set(error, -errno, "control socket %s: %s", path, strerror(errno));
 	r = sd_event_add_io(control->service.event, &ours->accepting, ours->fd, EPOLLIN, control_accept, ours);
-	return r < 0 ? error_set(error, r, "control socket: %s", strerror(-r)) : 0;
+	if (r < 0)
+		return error_set(error, r, "control socket: %s", strerror(-r));
+	if (!ours->shared)
+		ours->shared = handover_keep(control_kept_names[ours->read_only], ours->fd) == 0;
+	return 0;
 }
 
 static void
@@ -209,8 +247,8 @@ control_close(struct control_socket *ours)
 
 	sd_event_source_disable_unref(ours->accepting);
 	/* inode 0: we never made the file. */
-	if (ours->path && ours->inode && lstat(ours->path, &status) == 0 && status.st_dev == ours->device &&
-	    status.st_ino == ours->inode)
+	if (!ours->shared && ours->path && ours->inode && lstat(ours->path, &status) == 0 &&
+	    status.st_dev == ours->device && status.st_ino == ours->inode)
 		(void) unlink(ours->path);
 	if (ours->fd >= 0)
 		(void) close(ours->fd);

@@ -124,7 +124,9 @@ listener_accept(struct endpoint *endpoint, struct edge_listener *listener)
 void
 edge_watch_last_call(struct endpoint *endpoint, struct edge_listener *listener)
 {
-	if (listener_inherited(listener->socket))
+	/* By name: a socket leaves the set by being closed only when nobody else holds a copy. */
+	(void) epoll_ctl(endpoint->epoll, EPOLL_CTL_DEL, listener_fd(listener->socket), NULL);
+	if (listener_shared(listener->socket))
 		return;
 	while (listener_accept(endpoint, listener))
 		;

@@ -201,6 +201,8 @@ endpoint_adopt(struct endpoint *endpoint, const struct config *config, struct li
 	endpoint->most_per_address = config->limits.connections_per_address;
 	free(listeners->borrowed);
 	*listeners = (struct listeners){0};
+	for (size_t i = 0; i < endpoint->listener_count; i++)
+		listener_keep(endpoint->listeners[i].socket);
 }
 
 int
@@ -256,8 +258,9 @@ listeners_retire(struct endpoint *endpoint, struct edge_listener *old, size_t co
 							   listener_configured(old[i].socket));
 		if (!kept) {
 			atomic_store(&old[i].profile->gone, true);
+			listener_forget(old[i].socket);
 			edge_watch_last_call(endpoint, &old[i]);
-			listener_close(&old[i].socket); /* leaves the epoll set by that */
+			listener_close(&old[i].socket);
 		}
 		edge_profile_unref(&old[i].profile);
 	}

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "listener.h"
 
+#include "handover.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -15,6 +17,7 @@ static const char inherited_prefix[] = "inherited:";
 struct listener {
 	int fd;
 	char *configured;
+	bool kept; /* the service manager has a copy for whoever comes after us */
 	char bound[LISTENER_ADDRESS];
 };
 
@@ -71,67 +74,64 @@ parse_address(const char *text, struct sockaddr_storage *ret, socklen_t *ret_len
 }
 
 static int
-open_bound(const char *address, int backlog, int *ret_fd, struct error *error)
+bind_address(const char *text, const struct sockaddr *address, socklen_t length, int *ret_fd, struct error *error)
 {
-	struct sockaddr_storage parsed;
-	socklen_t length = 0;
 	const int one = 1;
 
-	if (parse_address(address, &parsed, &length) < 0)
-		return error_set(error, -EINVAL,
-				 "%s: not a numeric address with a port, like 127.0.0.1:8443 or [::1]:8443", address);
-	CLEANUP_CLOSE int fd = socket(parsed.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	CLEANUP_CLOSE int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return error_set(error, -errno, "%s: socket: %s", address, strerror(errno));
+		return error_set(error, -errno, "%s: socket: %s", text, strerror(errno));
 	(void) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (parsed.ss_family == AF_INET6)
+	if (address->sa_family == AF_INET6)
 		(void) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-	if (bind(fd, (struct sockaddr *) &parsed, length) < 0)
-		return error_set(error, -errno, "%s: bind: %s", address, strerror(errno));
-	if (listen(fd, backlog) < 0)
-		return error_set(error, -errno, "%s: listen: %s", address, strerror(errno));
+	int r = bind(fd, address, length);
+	if (r < 0 && errno == EADDRINUSE && handover_available()) {
+		(void) handover_prune(); /* the manager may hold what an older configuration listened on */
+		r = bind(fd, address, length);
+	}
+	if (r < 0)
+		return error_set(error, -errno, "%s: bind: %s", text, strerror(errno));
 	*ret_fd = steal_fd(&fd);
 	return 0;
 }
 
-static void
-free_names(char **names, int count)
-{
-	for (int i = 0; i < count; i++)
-		free(names[i]);
-	free(names);
-}
-
-/* The environment is left as it is: a reload asks again. */
 static int
-find_inherited(const char *name)
+open_bound(struct listener *listener, int backlog, struct error *error)
 {
-	char **names = NULL;
-	int count = sd_listen_fds_with_names(0, &names), found = -ENOENT;
-	for (int i = 0; i < count; i++) {
-		if (strcmp(names[i], name) == 0) {
-			found = SD_LISTEN_FDS_START + i;
-			break;
-		}
-	}
-	free_names(names, count);
-	return found;
+	const char *text = listener->configured;
+	struct sockaddr_storage parsed = {0};
+	struct sockaddr *address = (struct sockaddr *) &parsed;
+	socklen_t length = 0;
+	int r = 0;
+
+	if (parse_address(text, &parsed, &length) < 0)
+		return error_set(error, -EINVAL,
+				 "%s: not a numeric address with a port, like 127.0.0.1:8443 or [::1]:8443", text);
+	listener->fd = handover_find(address, length, &listener->kept);
+	if (listener->fd < 0)
+		r = bind_address(text, address, length, &listener->fd, error);
+	if (r < 0)
+		return r;
+	if (fcntl(listener->fd, F_SETFL, fcntl(listener->fd, F_GETFL) | O_NONBLOCK) < 0 ||
+	    listen(listener->fd, backlog) < 0)
+		return error_set(error, -errno, "%s: listen: %s", text, strerror(errno));
+	return 0;
 }
 
 static int
 open_inherited(const char *address, int *ret_fd, struct error *error)
 {
 	const char *name = address + strlen(inherited_prefix);
-	int original = find_inherited(name);
-	if (original < 0)
+	CLEANUP_CLOSE int fd = handover_find_named(name);
+	if (fd == -ENOENT)
 		return error_set(error, -ENOENT,
 				 "%s: no socket of that name was passed; set FileDescriptorName=%s in the socket unit",
 				 address, name);
-	if (sd_is_socket(original, AF_UNSPEC, SOCK_STREAM, 1) <= 0)
+	if (fd < 0)
+		return error_set(error, fd, "%s: %s", address, strerror(-fd));
+	if (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0)
 		return error_set(error, -ENOTSOCK, "%s: what was passed is not a listening stream socket", address);
-	/* A copy: closing ours must leave the passed one for a later reload. */
-	CLEANUP_CLOSE int fd = fcntl(original, F_DUPFD_CLOEXEC, 3);
-	if (fd < 0 || fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
+	if (fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) < 0)
 		return error_set(error, -errno, "%s: %s", address, strerror(errno));
 	*ret_fd = steal_fd(&fd);
 	return 0;
@@ -151,7 +151,7 @@ listener_open(const char *address, int backlog, struct listener **ret, struct er
 	if (!listener->configured)
 		return error_set(error, -ENOMEM, "out of memory");
 	int r = listener_inherited(listener) ? open_inherited(address, &listener->fd, error)
-					     : open_bound(address, backlog, &listener->fd, error);
+					     : open_bound(listener, backlog, error);
 	if (r < 0)
 		return r;
 	if (getsockname(listener->fd, (struct sockaddr *) &bound, &length) < 0)
@@ -183,6 +183,29 @@ const char *
 listener_bound(const struct listener *listener)
 {
 	return listener->bound;
+}
+
+void
+listener_keep(struct listener *listener)
+{
+	/* Nobody could ask for a port that chance gave. */
+	if (listener->kept || listener_inherited(listener) || strcmp(strrchr(listener->configured, ':'), ":0") == 0)
+		return;
+	listener->kept = handover_keep(listener->bound, listener->fd) == 0;
+}
+
+bool
+listener_shared(const struct listener *listener)
+{
+	return listener->kept || listener_inherited(listener);
+}
+
+void
+listener_forget(struct listener *listener)
+{
+	if (listener->kept)
+		handover_forget(listener->bound);
+	listener->kept = false;
 }
 
 void

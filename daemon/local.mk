@@ -40,7 +40,7 @@ mtlsd_gate = \
 	daemon/target.c daemon/target.h daemon/gate.c daemon/gate.h daemon/gate-head.c daemon/gate-head.h \
 	daemon/gate-chunk.c daemon/gate-chunk.h daemon/gate-reason.c daemon/gate-reason.h
 mtlsd_edge = \
-	daemon/listener.c daemon/listener.h daemon/peer-limit.c daemon/peer-limit.h daemon/crl.c daemon/crl.h \
+	daemon/handover.c daemon/handover.h daemon/listener.c daemon/listener.h daemon/peer-limit.c daemon/peer-limit.h daemon/crl.c daemon/crl.h \
 	daemon/tls.c daemon/tls.h daemon/handshake.c daemon/handshake.h daemon/edge.h daemon/edge-connection.c \
 	daemon/edge-exchange.c daemon/edge-record.c daemon/edge-serve.c daemon/edge-table.c daemon/edge-watch.c \
 	daemon/endpoint.c daemon/endpoint.h

@@ -3,6 +3,7 @@
 
 #include "control.h"
 #include "errand.h"
+#include "handover.h"
 #include "heap.h"
 #include "job.h"
 #include "log.h"
@@ -23,7 +24,7 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
-enum { TICK = 1000000, DRAIN_LOOK = 20000, SWEEP_LOOK = 5000 };
+enum { TICK = 1000000, DRAIN_LOOK = 20000, SWEEP_LOOK = 5000, STOP_MARGIN = 10000000 };
 
 enum server_phase { SERVER_STARTING, SERVER_RUNNING, SERVER_RELOADING, SERVER_DRAINING };
 
@@ -309,7 +310,9 @@ on_terminate(sd_event_source *source UNUSED, const struct signalfd_siginfo *info
 	}
 	struct config *config = server_config(server);
 	log_notice("signal %u: draining, at most %.1f s", info->ssi_signo, (double) config->daemon.drain_timeout / 1e6);
-	sd_notify(0, "STOPPING=1\nSTATUS=draining");
+	/* The unit need not know how long the configuration lets requests take. */
+	sd_notifyf(0, "STOPPING=1\nSTATUS=draining\nEXTEND_TIMEOUT_USEC=%" PRIu64,
+		   config->daemon.drain_timeout + STOP_MARGIN);
 	sd_event_now(server->event, CLOCK_MONOTONIC, &now);
 	server->drain_until = now + config->daemon.drain_timeout;
 	config_unref(&config);
@@ -471,6 +474,9 @@ server_new(const char *config_path, struct server **ret, struct error *error)
 	if (pressure_watch(server->event, relieve, server, &server->pressure, &why) < 0)
 		log_warning("memory pressure is not watched: %s", why.text); /* it serves all the same */
 	report_failed_plugins(server);
+	unsigned unwanted = handover_prune();
+	if (unwanted > 0)
+		log_notice("%u sockets of the run before are not in the configuration any more and were closed", unwanted);
 	*ret = STEAL(server);
 	return 0;
 }

@@ -5,7 +5,7 @@ if HAVE_CMOCKA
 unit_tests = \
 	tests/unit/test-error tests/unit/test-yaml tests/unit/test-schema tests/unit/test-config tests/unit/test-config-memory tests/unit/test-glob \
 	tests/unit/test-identity tests/unit/test-router \
-	tests/unit/test-deadline tests/unit/test-gate tests/unit/test-listener \
+	tests/unit/test-deadline tests/unit/test-gate tests/unit/test-listener tests/unit/test-handover \
 	tests/unit/test-wire tests/unit/test-job tests/unit/test-command-table tests/unit/test-commands \
 	tests/unit/test-log tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render tests/unit/test-format tests/unit/test-difference \
 	tests/unit/test-heap tests/unit/test-heap-threads tests/unit/test-scope tests/unit/test-scope-image \
@@ -39,7 +39,9 @@ tests_unit_test_deadline_SOURCES = tests/unit/test-deadline.c daemon/deadline.c
 tests_unit_test_deadline_LDADD = $(CMOCKA_LIBS) -lpthread
 tests_unit_test_gate_SOURCES = tests/unit/test-gate.c $(mtlsd_gate)
 tests_unit_test_gate_LDADD = $(CMOCKA_LIBS)
-tests_unit_test_listener_SOURCES = tests/unit/test-listener.c daemon/listener.c daemon/peer-limit.c \
+tests_unit_test_handover_SOURCES = tests/unit/test-handover.c daemon/handover.c daemon/listener.c daemon/error.c
+tests_unit_test_handover_LDADD = $(CMOCKA_LIBS) $(SYSTEMD_LIBS)
+tests_unit_test_listener_SOURCES = tests/unit/test-listener.c daemon/handover.c daemon/listener.c daemon/peer-limit.c \
 	daemon/error.c
 tests_unit_test_listener_LDADD = $(CMOCKA_LIBS) $(SYSTEMD_LIBS)
 
@@ -54,7 +56,7 @@ test_commands = tests/unit/fake-server.c tests/unit/fake-server.h daemon/command
 	daemon/command-daemon.c daemon/command-dump.c daemon/command-escapes.c daemon/command-sampling.c $(mtlsd_format) daemon/command-list.c daemon/command-plugin.c daemon/command-show.c daemon/introspect.c daemon/outlet.c \
 	daemon/job.c daemon/log.c daemon/schema-nearest.c daemon/schema-value.c daemon/error.c
 test_command_fixture = tests/unit/command-fixture.c tests/unit/command-fixture.h $(test_commands)
-test_control_fixture = tests/unit/control-fixture.c tests/unit/control-fixture.h daemon/control.c daemon/caller.c \
+test_control_fixture = tests/unit/control-fixture.c tests/unit/control-fixture.h daemon/control.c daemon/handover.c daemon/caller.c \
 	daemon/caller-call.c daemon/caller-job.c daemon/pace.c daemon/peer.c daemon/wire.c $(test_commands)
 tests_unit_test_command_table_SOURCES = tests/unit/test-command-table.c $(test_command_fixture)
 tests_unit_test_command_table_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) -lpthread
