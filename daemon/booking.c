@@ -34,6 +34,12 @@ scope_booking_open(struct scope_space *space, struct scope_booking **ret)
 	return 0;
 }
 
+uint32_t
+scope_booking_epoch(const struct scope_booking *booking)
+{
+	return side_epoch(booking->journal.tag);
+}
+
 /* The row of a site, route and status class, made if there is room; otherwise the one for all others. */
 static struct scope_row *
 booking_row(struct scope_space *space, uintptr_t site, uint16_t route, uint8_t status_class)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "connection.h"
 
+#include "exposure.h"
 #include "instance.h"
 
 #include <errno.h>
@@ -24,6 +25,9 @@ struct connection {
 	char *address, *listener, *tls_version, *cipher;
 	struct entry *entries;
 	bool closed;
+	/* The transport's thread only: a connection's requests come one after another. */
+	struct exposure **reached;
+	size_t reached_count;
 };
 
 /* Guards every entry and the lists they stand in. One lock for all connections: it is taken only where plugins attach
@@ -89,8 +93,60 @@ connection_unref(struct connection **connectionp)
 	free(connection->listener);
 	free(connection->tls_version);
 	free(connection->cipher);
+	free(connection->reached);
 	free(connection);
 }
+
+/* --- exposures --------------------------------------------------------------------------------------------------- */
+
+/* Forgets instances that have ended: a connection may live through many restarts. */
+static void
+reached_tidy(struct connection *connection)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < connection->reached_count; i++) {
+		if (exposure_has_ended(connection->reached[i]))
+			exposure_release(&connection->reached[i]);
+		else
+			connection->reached[kept++] = connection->reached[i];
+	}
+	connection->reached_count = kept;
+}
+
+static void
+reach_first(struct connection *connection, struct exposure *exposure)
+{
+	reached_tidy(connection);
+	struct exposure **grown =
+		reallocarray(connection->reached, connection->reached_count + 1, sizeof(struct exposure *));
+	if (grown == NULL)
+		return; /* told with a later request */
+	connection->reached = grown;
+	grown[connection->reached_count++] = exposure_hold(exposure);
+	exposure_open(exposure, connection->peer.identity->certificate_sha256, connection->peer.resumed);
+}
+
+void
+connection_reach(struct connection *connection, struct exposure *exposure)
+{
+	for (size_t i = 0; i < connection->reached_count; i++)
+		if (connection->reached[i] == exposure)
+			return;
+	reach_first(connection, exposure);
+}
+
+static void
+reached_close(struct connection *connection)
+{
+	for (size_t i = 0; i < connection->reached_count; i++) {
+		exposure_close(connection->reached[i]);
+		exposure_release(&connection->reached[i]);
+	}
+	connection->reached_count = 0;
+}
+
+/* --- data of plugins --------------------------------------------------------------------------------------------- */
 
 /* With the lock held: takes the entry out of the list of all and among the running. */
 static void
@@ -128,6 +184,7 @@ entry_run(struct entry *entry)
 void
 connection_close(struct connection *connection)
 {
+	reached_close(connection);
 	pthread_mutex_lock(&entries_lock);
 	connection->closed = true;
 	struct entry *entries = connection->entries;

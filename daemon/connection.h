@@ -6,7 +6,7 @@
  * before the connection run theirs by connection_release_instance.
  *
  * Threads: any; the table of plugin data has its own lock, never held across a plugin call.
- * Owns: a reference of the identity, its strings, plugin data entries.
+ * Owns: a reference of the identity, its strings, plugin data entries, a hold on the exposures it has told of itself.
  */
 #include "identity.h"
 
@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 struct connection;
+struct exposure;
 struct instance;
 
 struct connection_peer {
@@ -31,6 +32,9 @@ int connection_new(const struct connection_peer *peer, struct connection **ret);
 const struct connection_peer *connection_peer(const struct connection *connection);
 struct connection *connection_ref(struct connection *connection);
 void connection_unref(struct connection **connection);
+/* A request of the connection is about to reach the instance with this exposure: the first is told to it. Later ones
+ * cost a comparison. For the thread that has the transport's side of the connection, which closes it too. */
+void connection_reach(struct connection *connection, struct exposure *exposure);
 /* The socket is gone: runs every release hook in its instance's scope. */
 void connection_close(struct connection *connection);
 

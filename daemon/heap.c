@@ -129,28 +129,40 @@ heap_refuse(struct heap *heap, uintptr_t site)
 }
 
 void
+heap_live(const struct heap *heap, struct heap_live *ret)
+{
+	uint64_t binned_blocks, binned = heap_binned(heap, &binned_blocks), blocks = heap_load(&heap->large_objects);
+	struct heap_live live = {.bytes = heap_load(&heap->out_bytes),
+				 .arena_bytes = heap_load(&heap->retired.arena_bytes)};
+
+	live.bytes -= binned < live.bytes ? binned : live.bytes;
+	for (unsigned class = 1; class <= CLASS_COUNT; class ++)
+		blocks += heap_load(&heap->central[class].out);
+	live.objects = blocks > binned_blocks ? blocks - binned_blocks : 0;
+	for (const struct bin_set *set = __atomic_load_n(&heap->sets, __ATOMIC_ACQUIRE); set != NULL; set = set->next)
+		live.arena_bytes += heap_load(&set->counts.arena_bytes);
+	*ret = live;
+}
+
+void
 heap_usage(const struct heap *heap, struct heap_usage *ret)
 {
-	uint64_t binned_blocks, binned = heap_binned(heap, &binned_blocks),
-				out_blocks = heap_load(&heap->large_objects);
 	struct heap_usage usage = {0};
 	struct heap *writable = (struct heap *) heap; /* for its locks and its high-water mark only */
+	struct heap_live live;
 
-	usage.live_bytes = heap_load(&heap->out_bytes);
-	usage.live_bytes -= binned < usage.live_bytes ? binned : usage.live_bytes;
-	for (unsigned class = 1; class <= CLASS_COUNT; class ++)
-		out_blocks += heap_load(&heap->central[class].out);
-	usage.live_objects = out_blocks > binned_blocks ? out_blocks - binned_blocks : 0;
+	heap_live(heap, &live);
+	usage.live_bytes = live.bytes;
+	usage.live_objects = live.objects;
+	usage.arena_bytes = live.arena_bytes;
 	heap_note_peak(writable, usage.live_bytes);
 	usage.peak_bytes = heap_load(&heap->peak_bytes);
 
 	usage.allocated_bytes = heap_load(&heap->retired.bytes);
 	usage.allocated_objects = heap_load(&heap->retired.objects);
-	usage.arena_bytes = heap_load(&heap->retired.arena_bytes);
 	for (const struct bin_set *set = __atomic_load_n(&heap->sets, __ATOMIC_ACQUIRE); set != NULL; set = set->next) {
 		usage.allocated_bytes += heap_load(&set->counts.bytes);
 		usage.allocated_objects += heap_load(&set->counts.objects);
-		usage.arena_bytes += heap_load(&set->counts.arena_bytes);
 		for (unsigned class = 1; class <= CLASS_COUNT; class ++) {
 			uint64_t served = bin_served(&set->bins[class]);
 			usage.allocated_objects += served;

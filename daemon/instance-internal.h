@@ -16,7 +16,7 @@ struct instance_counter {
 
 struct instance {
 	char plugin[32];
-	uint64_t number, started;
+	uint64_t number, started, began;
 	struct image_mapping mapping;
 	struct scope_space *space;
 	const mtlsd_plugin *descriptor;
@@ -31,6 +31,10 @@ struct instance {
 	struct {
 		_Alignas(64) pthread_rwlock_t lock;
 	} shares[STATS_STRIPES];
+
+	struct exposure *exposure;
+	struct instance_observer observer;
+	atomic_bool observed; /* observer is set, for good */
 
 	atomic_uint_fast64_t log_second, log_count;
 

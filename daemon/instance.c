@@ -12,6 +12,11 @@ instance_destroy(struct instance *instance)
 	if (instance == NULL)
 		return;
 	pool_free(&instance->pool);
+	if (atomic_load(&instance->observed) && instance->observer.release != NULL)
+		instance->observer.release(instance->observer.ctx);
+	if (instance->exposure != NULL)
+		exposure_end(instance->exposure);
+	exposure_release(&instance->exposure);
 	if (instance->mapping.handle != NULL)
 		(void) image_unmap(&instance->mapping, instance->space);
 	image_mapping_clear(&instance->mapping);
@@ -39,11 +44,14 @@ instance_new(const struct instance_options *options, struct instance **ret)
 	struct instance *instance = aligned_alloc(64, (sizeof(*instance) + 63) / 64 * 64);
 	if (instance == NULL)
 		return -ENOMEM;
+	struct timespec now;
 	memset(instance, 0, sizeof(*instance));
 	snprintf(instance->plugin, sizeof(instance->plugin), "%s", options->plugin);
 	instance->number = options->number;
 	instance->mapping.fd = -1;
 	instance->started = (uint64_t) time(NULL);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	instance->began = (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
 	pthread_mutexattr_t recursive;
 	pthread_mutexattr_init(&recursive);
 	pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
@@ -54,6 +62,8 @@ instance_new(const struct instance_options *options, struct instance **ret)
 	for (size_t i = 0; i < STATS_STRIPES; i++)
 		pthread_rwlock_init(&instance->shares[i].lock, NULL);
 	int r = stats_new(INSTANCE_COUNTERS, &instance->counts);
+	if (r == 0)
+		r = exposure_new(&instance->exposure);
 	if (r == 0)
 		r = scope_space_new(options->plugin, options->number, options->foreign, &options->limits,
 				    &instance->space);
@@ -124,6 +134,28 @@ uint64_t
 instance_counter_value(const struct instance *instance, int counter)
 {
 	return stats_sum(instance->counts, (size_t) counter);
+}
+
+/* --- signals ----------------------------------------------------------------------------------------------------- */
+
+void
+instance_set_observer(struct instance *instance, const struct instance_observer *observer)
+{
+	assert(!atomic_load(&instance->observed));
+	instance->observer = *observer;
+	atomic_store_explicit(&instance->observed, true, memory_order_release);
+}
+
+const struct instance_observer *
+instance_observer(const struct instance *instance)
+{
+	return atomic_load_explicit(&instance->observed, memory_order_acquire) ? &instance->observer : NULL;
+}
+
+struct exposure *
+instance_exposure(const struct instance *instance)
+{
+	return instance->exposure;
 }
 
 /* --- end --------------------------------------------------------------------------------------------------------- */
@@ -220,6 +252,12 @@ uint64_t
 instance_started(const struct instance *instance)
 {
 	return instance->started;
+}
+
+uint64_t
+instance_began(const struct instance *instance)
+{
+	return instance->began;
 }
 
 const struct settings *

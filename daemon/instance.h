@@ -8,11 +8,12 @@
  * serialisation (no MTLSD_CONCURRENT), or a reader's share of it.
  *
  * Threads: calls from any thread; start and end by the supervisor, one at a time for one plugin.
- * Owns: mapping, space, settings, pool, counters. The foreign heap belongs to the plugin.
+ * Owns: mapping, space, settings, pool, counters, exposure, observer. The foreign heap belongs to the plugin.
  */
 #include "mtlsd/plugin.h"
 
 #include "error.h"
+#include "exposure.h"
 #include "heap.h"
 #include "image.h"
 #include "pool.h"
@@ -56,7 +57,20 @@ struct scope_space *instance_space(const struct instance *instance);
 const struct image_mapping *instance_mapping(const struct instance *instance);
 struct pool *instance_pool(const struct instance *instance); /* NULL unless MTLSD_BLOCKING */
 uint64_t instance_started(const struct instance *instance);  /* CLOCK_REALTIME seconds */
+uint64_t instance_began(const struct instance *instance);    /* CLOCK_MONOTONIC microseconds */
 const struct settings *instance_settings(const struct instance *instance);
+
+/* Who is shown how the instance does: on the way of its requests, a sample every SIGNALS_SAMPLE_EVERY. observe runs on
+ * threads that serve, several at once, in the daemon's memory: it never waits. release runs when the instance is
+ * destroyed, after its last request. Set once, before the instance is switched to or while it serves. */
+struct instance_observer {
+	bool (*observe)(void *ctx, uint64_t now, const struct signals_sample *sample);
+	void (*release)(void *ctx);
+	void *ctx;
+};
+void instance_set_observer(struct instance *instance, const struct instance_observer *observer);
+const struct instance_observer *instance_observer(const struct instance *instance); /* NULL: none was set */
+struct exposure *instance_exposure(const struct instance *instance);
 
 struct instance_call {
 	struct instance *instance;

@@ -25,7 +25,7 @@ mtlsd_config = \
 mtlsd_access = \
 	daemon/yaml.c daemon/yaml.h daemon/glob.c daemon/glob.h daemon/identity.c daemon/identity.h daemon/router.c daemon/router.h
 mtlsd_plugin = \
-	daemon/response.c daemon/response.h daemon/connection.c daemon/connection.h daemon/settings.c daemon/settings.h \
+	daemon/response.c daemon/response.h daemon/signals.h daemon/exposure.c daemon/exposure.h daemon/connection.c daemon/connection.h daemon/settings.c daemon/settings.h \
 	daemon/image.c daemon/image.h daemon/instance.c daemon/instance.h daemon/instance-internal.h \
 	daemon/instance-call.c daemon/instance-start.c daemon/monotonic.h daemon/plugin.c daemon/plugin.h
 mtlsd_request = \

@@ -14,6 +14,10 @@ struct plugin {
 	char name[32];
 	struct heap *foreign;
 	struct stats *stats;
+	_Atomic(struct instance *) serving;   /* the same as the stripes' current */
+	atomic_uint_fast64_t requests_before; /* of PLUGIN_REQUESTS, when it began to serve */
+	/* What costs to read, from the last plugin_sample. */
+	atomic_uint_fast64_t resident, largest;
 	atomic_bool draining; /* somebody waits on `left` */
 	pthread_mutex_t drain_lock;
 	pthread_cond_t left;
@@ -21,6 +25,7 @@ struct plugin {
 		_Alignas(64) pthread_mutex_t lock; /* guards current and visits of this stripe */
 		struct instance *current;          /* the same in every stripe, outside plugin_switch */
 		struct plugin_visit *visits;
+		uint32_t inside; /* visits of requests in the current instance; written under the lock */
 	} stripes[STATS_STRIPES];
 };
 
@@ -88,6 +93,15 @@ plugin_stats(const struct plugin *plugin)
 	return plugin->stats;
 }
 
+/* With the stripe's lock held. Others read without. */
+static void
+count_inside(struct plugin *plugin, unsigned stripe, int add)
+{
+	uint32_t *inside = &plugin->stripes[stripe].inside;
+
+	__atomic_store_n(inside, *inside + (uint32_t) add, __ATOMIC_RELAXED);
+}
+
 bool
 plugin_enter(struct plugin *plugin, struct plugin_visit *visit)
 {
@@ -104,6 +118,8 @@ plugin_enter(struct plugin *plugin, struct plugin_visit *visit)
 		if (visit->next != NULL)
 			visit->next->link = &visit->next;
 		plugin->stripes[stripe].visits = visit;
+		if (!visit->reader)
+			count_inside(plugin, stripe, 1);
 	}
 	pthread_mutex_unlock(&plugin->stripes[stripe].lock);
 	return current != NULL;
@@ -115,6 +131,8 @@ plugin_leave(struct plugin_visit *visit)
 	struct plugin *plugin = visit->plugin;
 
 	pthread_mutex_lock(&plugin->stripes[visit->stripe].lock);
+	if (visit->instance == plugin->stripes[visit->stripe].current && !visit->reader)
+		count_inside(plugin, visit->stripe, -1);
 	*visit->link = visit->next;
 	if (visit->next != NULL)
 		visit->next->link = visit->link;
@@ -157,12 +175,78 @@ plugin_switch(struct plugin *plugin, struct instance *instance)
 	for (size_t i = 0; i < STATS_STRIPES; i++)
 		pthread_mutex_lock(&plugin->stripes[i].lock);
 	struct instance *before = plugin->stripes[0].current;
-	for (size_t i = 0; i < STATS_STRIPES; i++)
+	for (size_t i = 0; i < STATS_STRIPES; i++) {
 		plugin->stripes[i].current = instance;
+		__atomic_store_n(&plugin->stripes[i].inside, 0, __ATOMIC_RELAXED);
+	}
+	atomic_store(&plugin->serving, instance);
+	atomic_store(&plugin->requests_before, stats_sum(plugin->stats, PLUGIN_REQUESTS));
+	atomic_store(&plugin->resident, 0);
+	atomic_store(&plugin->largest, 0);
 	for (size_t i = STATS_STRIPES; i > 0; i--)
 		pthread_mutex_unlock(&plugin->stripes[i - 1].lock);
 	return before;
 }
+
+/* --- signals ----------------------------------------------------------------------------------------------------- */
+
+/* All of a sample but what is slow to read. */
+static void
+sample_quick(struct plugin *plugin, struct instance *instance, uint64_t now, struct signals_sample *ret)
+{
+	uint64_t requests = stats_sum(plugin->stats, PLUGIN_REQUESTS), before = atomic_load(&plugin->requests_before);
+	uint64_t began = instance_began(instance);
+	struct heap_live live = {0};
+
+	exposure_read(instance_exposure(instance), ret);
+	ret->exposure.count[SIGNALS_REQUESTS] = requests > before ? requests - before : 0;
+	ret->exposure.count[SIGNALS_SECONDS] = now > began ? now - began : 0;
+	for (size_t i = 0; i < STATS_STRIPES; i++)
+		ret->inflight += __atomic_load_n(&plugin->stripes[i].inside, __ATOMIC_RELAXED);
+	heap_live(scope_space_own(instance_space(instance)), &live);
+	ret->arena_bytes = live.arena_bytes;
+	/* Read one after the other while requests go on: the arenas may seem larger than all. */
+	ret->live_bytes = live.bytes > live.arena_bytes ? live.bytes - live.arena_bytes : 0;
+	ret->live_objects = live.objects;
+	heap_live(plugin->foreign, &live);
+	ret->foreign_bytes = live.bytes;
+}
+
+bool
+plugin_glance(struct plugin *plugin, struct instance *instance, uint64_t now, struct signals_sample *ret)
+{
+	struct signals_sample sample = {0};
+
+	if (atomic_load_explicit(&plugin->serving, memory_order_relaxed) != instance)
+		return false;
+	sample_quick(plugin, instance, now, &sample);
+	sample.inflight -= sample.inflight > 0;
+	sample.resident_bytes = atomic_load_explicit(&plugin->resident, memory_order_relaxed);
+	sample.largest_bytes = atomic_load_explicit(&plugin->largest, memory_order_relaxed);
+	*ret = sample;
+	return true;
+}
+
+bool
+plugin_sample(struct plugin *plugin, struct instance *instance, uint64_t now, struct signals_sample *ret)
+{
+	const struct heap *own = scope_space_own(instance_space(instance));
+	struct signals_sample sample = {0};
+	struct heap_usage usage;
+
+	if (atomic_load(&plugin->serving) != instance)
+		return false;
+	sample_quick(plugin, instance, now, &sample);
+	heap_usage(own, &usage);
+	sample.resident_bytes = usage.resident_bytes;
+	sample.largest_bytes = heap_largest(own);
+	atomic_store(&plugin->resident, sample.resident_bytes);
+	atomic_store(&plugin->largest, sample.largest_bytes);
+	*ret = sample;
+	return true;
+}
+
+/* --- draining ---------------------------------------------------------------------------------------------------- */
 
 static void
 count_visits(struct plugin *plugin, const struct instance *instance, size_t *ret_requests, size_t *ret_readers)

@@ -10,6 +10,7 @@
  * Owns: the current instance, the foreign heap, counters; lives as long as the supervisor.
  */
 #include "instance.h"
+#include "signals.h"
 #include "stats.h"
 
 struct plugin;
@@ -68,6 +69,13 @@ struct instance *plugin_switch(struct plugin *plugin, struct instance *instance)
 /* Visits in an instance (NULL: in any); requests alone, without readers. */
 size_t plugin_visits(struct plugin *plugin, const struct instance *instance);
 size_t plugin_requests(struct plugin *plugin, const struct instance *instance);
+
+/* A reading of the serving instance; the caller keeps it from ending (a visit, plugin_peek). No lock that a request or
+ * an allocation takes for long. now: CLOCK_MONOTONIC microseconds. False: another instance serves by now. */
+bool plugin_sample(struct plugin *plugin, struct instance *instance, uint64_t now, struct signals_sample *ret);
+/* The same for the way of requests: resident_bytes and largest_bytes are those of the last plugin_sample, and the
+ * calling thread's own visit is not among those inside. */
+bool plugin_glance(struct plugin *plugin, struct instance *instance, uint64_t now, struct signals_sample *ret);
 /* Waits until no visit is in the instance; false after timeout microseconds. */
 bool plugin_drain(struct plugin *plugin, const struct instance *instance, uint64_t timeout);
 /* Cancels every request in the instance; returns how many. */

@@ -129,6 +129,23 @@ profile_read_span(struct profile_walk *walk, const struct span *span, uint64_t *
 	return blocks;
 }
 
+uint64_t
+heap_largest(const struct heap *heap)
+{
+	uint64_t largest = 0;
+	uint32_t top = __atomic_load_n(&heap->runs.top, __ATOMIC_ACQUIRE);
+
+	for (uint32_t granule = 0; granule < top; granule++) {
+		const struct span *span = &heap->spans[granule];
+		pace();
+		if (__atomic_load_n(&span->class, __ATOMIC_ACQUIRE) != CLASS_LARGE)
+			continue;
+		uint64_t bytes = __atomic_load_n(&span->bytes, __ATOMIC_RELAXED);
+		largest = bytes > largest ? bytes : largest;
+	}
+	return largest;
+}
+
 static int
 profile_compare(const void *a, const void *b)
 {

@@ -59,6 +59,8 @@ void scope_leave(struct scope_frame *frame);
 /* A booking is opened when a request enters an instance and closed when it ends. Opening advances the space's epoch
  * (its request clock) and tags what is allocated under it. The struct comes from daemon memory. */
 int scope_booking_open(struct scope_space *space, struct scope_booking **ret);
+/* The request clock when it was opened. */
+uint32_t scope_booking_epoch(const struct scope_booking *booking);
 /* Bytes and blocks allocated under the booking that are still live; books them by route, status class (1..5 for
  * 1xx..5xx, 0 for no answer) and site in the space's escape table. route: index below 65535. */
 void scope_booking_close(struct scope_booking **booking, unsigned route, unsigned status_class, uint64_t *ret_bytes,

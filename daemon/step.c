@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "step.h"
 
+#include "connection.h"
 #include "crash.h"
 
 #include <errno.h>
@@ -60,6 +61,7 @@ step_enter(struct step *step)
 	}
 	atomic_fetch_add(&request->refs, 1);
 	stats_add(plugin_stats(plugin), PLUGIN_REQUESTS, 1);
+	connection_reach(request->connection, instance_exposure(step->visit.instance));
 	step->until = deadline_now(request->service->wheel) + step->config->deadline;
 	(void) scope_booking_open(instance_space(step->visit.instance), &step->booking);
 	return true;
@@ -80,6 +82,26 @@ step_drop_stream(struct request *request)
 		request->stream.release(request->stream_context);
 		instance_call_end(&call);
 	}
+}
+
+/* One request in so many shows how the instance does, when it holds nothing any more. */
+static bool
+step_is_sampled(const struct step *step)
+{
+	return scope_active() && step->booking != NULL &&
+	       scope_booking_epoch(step->booking) % SIGNALS_SAMPLE_EVERY == 0;
+}
+
+static void
+step_observe(const struct step *step)
+{
+	struct instance *instance = step->visit.instance;
+	const struct instance_observer *observer = instance_observer(instance);
+	uint64_t now = deadline_now(step->request->service->wheel);
+	struct signals_sample sample;
+
+	if (observer != NULL && plugin_glance(step->visit.plugin, instance, now, &sample))
+		(void) observer->observe(observer->ctx, now, &sample);
 }
 
 /* The phase is CLOSED already: nobody else touches the step. */
@@ -104,7 +126,8 @@ step_close(struct step *step)
 		instance_call_end(&call);
 	}
 	/* Whatever was set, a client that is gone got no answer. */
-	bool answered = request->answered && request->cancelled != MTLSD_CLIENT_GONE;
+	bool is_sampled = step_is_sampled(step),
+	     answered = request->answered && request->cancelled != MTLSD_CLIENT_GONE;
 	unsigned class = answered ? (unsigned) request->response.status / 100 : 0;
 	scope_arena_free(&step->arena);
 	if (step->booking != NULL)
@@ -115,6 +138,10 @@ step_close(struct step *step)
 		stats_add(stats, PLUGIN_ESCAPED_BYTES, bytes);
 		stats_add(stats, PLUGIN_ESCAPED_BLOCKS, blocks);
 	}
+	if (class == 0 || class >= 4)
+		exposure_fail(instance_exposure(instance));
+	if (is_sampled)
+		step_observe(step);
 	plugin_leave(&step->visit);
 	request_unref(request);
 }

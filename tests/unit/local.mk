@@ -9,7 +9,7 @@ unit_tests = \
 	tests/unit/test-wire tests/unit/test-job tests/unit/test-command-table tests/unit/test-commands \
 	tests/unit/test-log tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render tests/unit/test-format tests/unit/test-difference \
 	tests/unit/test-heap tests/unit/test-heap-threads tests/unit/test-scope tests/unit/test-scope-image \
-	tests/unit/test-request tests/unit/test-pool tests/unit/test-settings tests/unit/test-fixtures \
+	tests/unit/test-exposure tests/unit/test-request tests/unit/test-pool tests/unit/test-settings tests/unit/test-fixtures \
 	tests/unit/test-whoami
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -105,8 +105,10 @@ tests_unit_scope_image_cxx_so_CXXFLAGS = -g $(CXXWARNINGS) $(SANITIZE) -fPIC -fn
 tests_unit_scope_image_cxx_so_LDFLAGS = $(MODULE_LDFLAGS)
 
 # requests and plugins
+tests_unit_test_exposure_SOURCES = tests/unit/test-exposure.c daemon/exposure.c daemon/stats.c
+tests_unit_test_exposure_LDADD = $(CMOCKA_LIBS) -lpthread
 tests_unit_test_request_SOURCES = tests/unit/test-request.c daemon/request.c daemon/step.c daemon/host.c daemon/snapshot.c \
-	daemon/connection.c daemon/response.c daemon/plugin.c daemon/stats.c daemon/pool.c daemon/deadline.c daemon/router.c \
+	daemon/connection.c daemon/exposure.c daemon/response.c daemon/plugin.c daemon/stats.c daemon/pool.c daemon/deadline.c daemon/router.c \
 	daemon/glob.c daemon/settings.c $(mtlsd_schema) daemon/yaml.c daemon/name.c daemon/error.c daemon/log.c
 tests_unit_test_request_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) -lpthread
 tests_unit_test_pool_SOURCES = tests/unit/test-pool.c daemon/pool.c daemon/stats.c

@@ -26,6 +26,7 @@ struct scope_arena {
 };
 
 static atomic_int open_bookings;
+static atomic_uint epoch; /* of every booking */
 static unsigned last_class;
 
 void
@@ -65,6 +66,42 @@ scope_booking_close(struct scope_booking **booking, unsigned route UNUSED, unsig
 	*ret_blocks = 1;
 }
 
+bool
+scope_active(void)
+{
+	return true;
+}
+
+uint32_t
+scope_booking_epoch(const struct scope_booking *booking UNUSED)
+{
+	return epoch;
+}
+
+struct heap *
+scope_space_own(const struct scope_space *space UNUSED)
+{
+	return (struct heap *) &epoch;
+}
+
+void
+heap_live(const struct heap *heap, struct heap_live *ret)
+{
+	*ret = heap != NULL ? (struct heap_live){1000, 10, 300} : (struct heap_live){77, 7, 0};
+}
+
+void
+heap_usage(const struct heap *heap UNUSED, struct heap_usage *ret)
+{
+	*ret = (struct heap_usage){.resident_bytes = 4096};
+}
+
+uint64_t
+heap_largest(const struct heap *heap UNUSED)
+{
+	return 800;
+}
+
 void *
 scope_arena_alloc_at(struct scope_arena **arena, struct scope_space *space UNUSED, size_t size, uintptr_t site UNUSED)
 {
@@ -96,6 +133,8 @@ heap_new(const char *name UNUSED, const struct heap_limits *limits UNUSED, bool 
 struct instance {
 	mtlsd_plugin descriptor;
 	struct pool *pool;
+	struct exposure *exposure;
+	struct instance_observer observer;
 };
 
 static _Thread_local int inside;
@@ -134,6 +173,24 @@ struct scope_space *
 instance_space(const struct instance *instance UNUSED)
 {
 	return NULL;
+}
+
+struct exposure *
+instance_exposure(const struct instance *instance)
+{
+	return instance->exposure;
+}
+
+const struct instance_observer *
+instance_observer(const struct instance *instance)
+{
+	return instance->observer.observe != NULL ? &instance->observer : NULL;
+}
+
+uint64_t
+instance_began(const struct instance *instance UNUSED)
+{
+	return 5;
 }
 
 struct pool *
@@ -307,6 +364,7 @@ set_up(void **state)
 	stage = aligned_alloc(64, (sizeof(*stage) + 63) / 64 * 64);
 	memset(stage, 0, sizeof(*stage));
 	done_calls = cancel_calls = release_calls = open_bookings = 0;
+	epoch = 1;
 	deferred = NULL;
 	stage->front.descriptor = (mtlsd_plugin){.name = "front", .flags = MTLSD_FILTER | MTLSD_CONCURRENT};
 	stage->back.descriptor = (mtlsd_plugin){.name = "back",
@@ -314,6 +372,8 @@ set_up(void **state)
 						.request = hello,
 						.done = count_done,
 						.cancel = count_cancel};
+	assert_int_equal(exposure_new(&stage->front.exposure), 0);
+	assert_int_equal(exposure_new(&stage->back.exposure), 0);
 	assert_int_equal(plugin_new("front", &stage->plugins[0]), 0);
 	assert_int_equal(plugin_new("back", &stage->plugins[1]), 0);
 	plugin_switch(stage->plugins[0], &stage->front);
@@ -339,7 +399,7 @@ set_up(void **state)
 	stage->config.routes = &stage->route;
 	stage->config.route_count = 1;
 	stage->identity = (struct identity){
-		.subject = "CN=x", .issuer = "CN=ca", .serial = "1", .spki_sha256 = "", .certificate_sha256 = ""};
+		.subject = "CN=x", .issuer = "CN=ca", .serial = "1", .spki_sha256 = "", .certificate_sha256 = "00a0"};
 	for (size_t i = 0; i < IDENTITY_SAN_COUNT; i++)
 		stage->identity.san[i] = no_names;
 	pthread_mutex_init(&stage->wire.lock, NULL);
@@ -369,6 +429,8 @@ tear_down(void **state UNUSED)
 	assert_int_equal(open_bookings, 0);
 	plugin_free(&stage->plugins[0]);
 	plugin_free(&stage->plugins[1]);
+	exposure_release(&stage->front.exposure);
+	exposure_release(&stage->back.exposure);
 	pthread_cond_destroy(&stage->wire.resumed_signal);
 	pthread_mutex_destroy(&stage->wire.lock);
 	free(stage);
@@ -1024,6 +1086,158 @@ test_snapshots_live_as_long_as_their_requests(void **state UNUSED)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
+/* --- signals --------------------------------------------------------------------------------------------------------
+ */
+
+static void
+ask(int status)
+{
+	enum request_next next;
+	struct request *request = begin("GET", "/a/b", 0, &next);
+
+	assert_int_equal(request_upload_complete(request), REQUEST_ANSWER);
+	assert_int_equal(request_response(request)->status, status);
+	request_end(&request, REQUEST_SENT);
+}
+
+static mtlsd_action
+answer_404(void *user UNUSED, mtlsd_request *request)
+{
+	host()->respond(request, 404, "", 0);
+	return MTLSD_DONE;
+}
+
+static struct connection *
+connect_as(const char *certificate, bool resumed)
+{
+	struct connection *connection = NULL;
+
+	stage->identity.certificate_sha256 = certificate;
+	const struct connection_peer peer = {.identity = &stage->identity,
+					     .address = "192.0.2.1",
+					     .listener = "main",
+					     .tls_version = "TLS1.3",
+					     .cipher = "AES",
+					     .resumed = resumed};
+	assert_int_equal(connection_new(&peer, &connection), 0);
+	return connection;
+}
+
+static struct signals_sample
+sampled(struct instance *instance)
+{
+	struct signals_sample sample;
+
+	assert_true(plugin_sample(stage->plugins[1], instance, 105, &sample));
+	return sample;
+}
+
+static void
+test_connections_and_their_clients_are_told_once(void **state UNUSED)
+{
+	struct connection *first = stage->connection;
+
+	ask(200);
+	ask(200);
+	stage->connection = connect_as("00a0", true); /* the same client, resumed */
+	ask(200);
+	struct connection *second = stage->connection;
+	stage->connection = connect_as("00a1", false);
+	stage->back.descriptor.request = answer_404;
+	ask(404);
+	struct signals_sample sample = sampled(&stage->back);
+	assert_int_equal(sample.exposure.count[SIGNALS_REQUESTS], 4);
+	assert_int_equal(sample.exposure.count[SIGNALS_ERRORS], 1);
+	assert_int_equal(sample.exposure.count[SIGNALS_CONNECTIONS], 3);
+	assert_int_equal(sample.exposure.count[SIGNALS_HANDSHAKES], 2);
+	assert_int_equal(sample.exposure.count[SIGNALS_CLIENTS], 2);
+	assert_int_equal(sample.exposure.count[SIGNALS_SECONDS], 100);
+	assert_int_equal(sample.open_connections, 3);
+	assert_int_equal(sample.inflight, 0);
+	assert_int_equal(sample.live_bytes, 700);
+	assert_int_equal(sample.live_objects, 10);
+	assert_int_equal(sample.arena_bytes, 300);
+	assert_int_equal(sample.foreign_bytes, 77);
+	assert_int_equal(sample.resident_bytes, 4096);
+	assert_int_equal(sample.largest_bytes, 800);
+	connection_close(first);
+	connection_unref(&first);
+	connection_close(second);
+	connection_unref(&second);
+	sample = sampled(&stage->back);
+	assert_int_equal(sample.open_connections, 1);
+	assert_int_equal(sample.exposure.count[SIGNALS_CONNECTIONS], 3);
+}
+
+static void
+test_exposures_begin_anew_with_the_instance(void **state UNUSED)
+{
+	struct instance fresh = stage->back;
+	struct signals_sample sample;
+	enum request_next next;
+
+	ask(200);
+	struct request *request = begin("GET", "/a/b", 0, &next);
+	assert_int_equal(request_upload_complete(request), REQUEST_ANSWER);
+	assert_int_equal(sampled(&stage->back).inflight, 1);
+	assert_int_equal(exposure_new(&fresh.exposure), 0);
+	plugin_switch(stage->plugins[1], &fresh);
+	assert_int_equal(sampled(&fresh).exposure.count[SIGNALS_REQUESTS], 0);
+	assert_int_equal(sampled(&fresh).inflight, 0);
+	assert_false(plugin_sample(stage->plugins[1], &stage->back, 105, &sample));
+	request_end(&request, REQUEST_ABORTED); /* the old one's: neither error nor one less inside the new one */
+	ask(200);
+	sample = sampled(&fresh);
+	assert_int_equal(sample.exposure.count[SIGNALS_REQUESTS], 1);
+	assert_int_equal(sample.exposure.count[SIGNALS_ERRORS], 0);
+	assert_int_equal(sample.exposure.count[SIGNALS_CONNECTIONS], 1);
+	assert_int_equal(sample.inflight, 0);
+	/* The connection forgets an instance that has ended when it meets the next. */
+	exposure_end(stage->back.exposure);
+	plugin_switch(stage->plugins[1], &stage->back);
+	exposure_release(&stage->back.exposure);
+	assert_int_equal(exposure_new(&stage->back.exposure), 0);
+	ask(200);
+	assert_int_equal(sampled(&stage->back).open_connections, 1);
+	connection_close(stage->connection);
+	assert_int_equal(sampled(&stage->back).open_connections, 0);
+	exposure_release(&fresh.exposure);
+}
+
+static unsigned shown;
+static struct signals_sample last_shown;
+
+static bool
+note_sample(void *ctx, uint64_t now, const struct signals_sample *sample)
+{
+	assert_ptr_equal(ctx, &shown);
+	assert_true(now > 0);
+	last_shown = *sample;
+	shown++;
+	return false;
+}
+
+static void
+test_some_requests_show_how_the_instance_does(void **state UNUSED)
+{
+	shown = 0;
+	epoch = SIGNALS_SAMPLE_EVERY;
+	ask(200); /* nobody looks */
+	stage->back.observer = (struct instance_observer){.observe = note_sample, .ctx = &shown};
+	epoch = SIGNALS_SAMPLE_EVERY - 1;
+	ask(200);
+	assert_int_equal(shown, 0);
+	assert_int_equal(sampled(&stage->back).largest_bytes, 800);
+	epoch = SIGNALS_SAMPLE_EVERY * 3;
+	ask(200);
+	assert_int_equal(shown, 1);
+	assert_int_equal(last_shown.exposure.count[SIGNALS_REQUESTS], 3);
+	assert_int_equal(last_shown.live_bytes, 700);
+	assert_int_equal(last_shown.inflight, 0); /* it ends, and is not counted */
+	assert_int_equal(last_shown.largest_bytes, 800);
+	assert_int_equal(last_shown.resident_bytes, 4096);
+}
+
 int
 main(void)
 {
@@ -1048,6 +1262,9 @@ main(void)
 		TEST(test_drain_breaks_a_stream_that_waits),
 		TEST(test_data_ends_with_what_it_hangs_on),
 		TEST(test_headers_of_plugins_cannot_split_the_answer),
+		TEST(test_connections_and_their_clients_are_told_once),
+		TEST(test_exposures_begin_anew_with_the_instance),
+		TEST(test_some_requests_show_how_the_instance_does),
 		TEST(test_snapshots_live_as_long_as_their_requests),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
