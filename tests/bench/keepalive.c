@@ -4,7 +4,8 @@
  * usage: keepalive HOST PORT PATH CA CERTIFICATE KEY CONNECTIONS SECONDS [RATE]
  * Each connection is a thread that asks, reads the whole answer and asks again. Prints "REQUESTS FAILURES SECONDS".
  * With RATE (requests a second, all connections together) each asks at set times instead, and " P50 P99" follow, in
- * microseconds from the set time, so that waiting for a late answer counts for all who had to wait.
+ * microseconds from the set time, so that waiting for a late answer counts for all who had to wait. A connection whose
+ * end an answer has announced is opened anew; one that ends unannounced is a failure.
  */
 #include <errno.h>
 #include <gnutls/gnutls.h>
@@ -110,7 +111,7 @@ connection_close(gnutls_session_t session)
 	gnutls_deinit(session);
 }
 
-/* Reads one answer with Content-Length. */
+/* Reads one answer with Content-Length. 1: it is the connection's last. */
 static int
 answer_read(gnutls_session_t session, char *buffer, size_t size)
 {
@@ -130,7 +131,9 @@ answer_read(gnutls_session_t session, char *buffer, size_t size)
 		if (want >= size)
 			return -EMSGSIZE;
 	}
-	return strncmp(buffer, "HTTP/1.1 200", 12) == 0 ? 0 : -EPROTO;
+	if (strncmp(buffer, "HTTP/1.1 200", 12) != 0)
+		return -EPROTO;
+	return strcasestr(buffer, "\nconnection: close\r") ? 1 : 0;
 }
 
 static void *
@@ -148,8 +151,10 @@ connection_run(void *offset)
 		}
 		if (interval > 0)
 			wait_until(due);
-		if (gnutls_record_send(session, ask, strlen(ask)) < 0 ||
-		    answer_read(session, buffer, sizeof(buffer)) < 0) {
+		int last = gnutls_record_send(session, ask, strlen(ask)) < 0
+				   ? -EIO
+				   : answer_read(session, buffer, sizeof(buffer));
+		if (last < 0) {
 			atomic_fetch_add(&failures, 1);
 			connection_close(session);
 			session = NULL;
@@ -158,6 +163,10 @@ connection_run(void *offset)
 		atomic_fetch_add(&requests, 1);
 		if (interval > 0)
 			note_taken(due);
+		if (last) {
+			connection_close(session);
+			session = NULL;
+		}
 		due += interval;
 	}
 	if (session)
