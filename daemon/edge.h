@@ -182,8 +182,8 @@ bool edge_closing(const struct edge_connection *connection);
 int edge_watch_start(struct endpoint *endpoint);
 void edge_watch_stop(struct endpoint *endpoint);
 int edge_watch_listener(struct endpoint *endpoint, struct edge_listener *listener);
-/* Before a listener is closed: stops watching it and takes those in its queue, whom the kernel would reset. The queue of
- * a socket that the service manager has too is left to whoever gets it next. The endpoint's lock held. */
+/* Before a listener is closed: stops watching it and takes those in its queue, whom the kernel would reset. The queue
+ * of a socket that the service manager has too is left to whoever gets it next. The endpoint's lock held. */
 void edge_watch_last_call(struct endpoint *endpoint, struct edge_listener *listener);
 /* Watches the connection's descriptor once. Lock held. */
 void edge_watch(struct edge_connection *connection, uint32_t events);

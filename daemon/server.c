@@ -211,6 +211,8 @@ server_reload(struct server *server, char **ret_mistakes, struct error *error)
 	enum server_phase reloading = SERVER_RELOADING;
 	(void) atomic_compare_exchange_strong(&server->phase, &reloading, SERVER_RUNNING);
 	notify_status(server, "READY=1");
+	if (r < 0)
+		sd_notifyf(0, "STATUS=reload refused: %s", why.text);
 	pthread_mutex_unlock(&server->reload);
 	return r < 0 ? error_set(error, r, "%s", why.text) : 0;
 }
@@ -476,7 +478,7 @@ server_new(const char *config_path, struct server **ret, struct error *error)
 	report_failed_plugins(server);
 	unsigned unwanted = handover_prune();
 	if (unwanted > 0)
-		log_notice("%u sockets of the run before are not in the configuration any more and were closed", unwanted);
+		log_notice("closed %u sockets of the run before: not in the configuration any more", unwanted);
 	*ret = STEAL(server);
 	return 0;
 }

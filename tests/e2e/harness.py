@@ -165,6 +165,7 @@ class Daemon:
         self.process.send_signal(signal.SIGTERM)
         code = self.wait_exit(timeout)
         assert code == 0, f"exit code {code}:\n{self.log_text()}"
+        self.notify.wait("STOPPING")
         assert self.notify.count("STOPPING") == 1, "STOPPING=1 was not notified once"
         left = sorted(str(path.relative_to(self.run_directory)) for path in self.run_directory.rglob("*"))
         assert left == [], f"left behind in the run directory: {left}"
