@@ -105,9 +105,10 @@ tests_unit_scope_image_cxx_so_CXXFLAGS = -g $(CXXWARNINGS) $(SANITIZE) -fPIC -fn
 tests_unit_scope_image_cxx_so_LDFLAGS = $(MODULE_LDFLAGS)
 
 # requests and plugins
+fake_transport = tests/unit/fake-transport.c tests/unit/fake-transport.h
 tests_unit_test_exposure_SOURCES = tests/unit/test-exposure.c daemon/exposure.c daemon/stats.c
 tests_unit_test_exposure_LDADD = $(CMOCKA_LIBS) -lpthread
-tests_unit_test_request_SOURCES = tests/unit/test-request.c daemon/request.c daemon/step.c daemon/host.c daemon/snapshot.c \
+tests_unit_test_request_SOURCES = tests/unit/test-request.c $(fake_transport) daemon/request.c daemon/step.c daemon/host.c daemon/snapshot.c \
 	daemon/connection.c daemon/exposure.c daemon/response.c daemon/plugin.c daemon/stats.c daemon/pool.c daemon/deadline.c daemon/router.c \
 	daemon/glob.c daemon/settings.c $(mtlsd_schema) daemon/yaml.c daemon/name.c daemon/error.c daemon/log.c
 tests_unit_test_request_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) -lpthread
@@ -115,7 +116,7 @@ tests_unit_test_pool_SOURCES = tests/unit/test-pool.c daemon/pool.c daemon/stats
 tests_unit_test_pool_LDADD = $(CMOCKA_LIBS) -lpthread
 tests_unit_test_settings_SOURCES = tests/unit/test-settings.c daemon/settings.c $(mtlsd_schema) daemon/yaml.c daemon/error.c
 tests_unit_test_settings_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
-tests_unit_test_fixtures_SOURCES = tests/unit/test-fixtures.c daemon/request.c daemon/step.c daemon/host.c daemon/snapshot.c \
+tests_unit_test_fixtures_SOURCES = tests/unit/test-fixtures.c $(fake_transport) daemon/request.c daemon/step.c daemon/host.c daemon/snapshot.c \
 	daemon/pool.c daemon/deadline.c daemon/stats.c daemon/router.c daemon/glob.c daemon/digest.c daemon/yaml.c daemon/name.c \
 	daemon/error.c daemon/log.c $(mtlsd_plugin) $(mtlsd_heap) $(mtlsd_schema)
 tests_unit_test_fixtures_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) $(GNUTLS_LIBS) $(DW_LIBS) $(ELF_LIBS) \

@@ -6,6 +6,7 @@
  * The shared objects, their mapping, their memory and the flow of a request are the daemon's own; the transport is not.
  */
 #include "connection.h"
+#include "fake-transport.h"
 #include "host.h"
 #include "plugin.h"
 #include "request.h"
@@ -73,72 +74,6 @@ static const struct play plays[] = {
 	{.file = "plugins/whoami.so"},
 };
 
-/* --- fakes: configuration and identity -------------------------------------------------------------------------- */
-
-struct config *
-config_ref(struct config *config)
-{
-	return config;
-}
-
-void
-config_unref(struct config **config)
-{
-	*config = NULL;
-}
-
-struct identity *
-identity_ref(struct identity *identity)
-{
-	return identity;
-}
-
-void
-identity_unref(struct identity **identity)
-{
-	*identity = NULL;
-}
-
-/* --- the transport ---------------------------------------------------------------------------------------------- */
-
-struct wire {
-	pthread_mutex_t lock;
-	pthread_cond_t resumed_signal;
-	int suspended, resumed;
-};
-
-static void
-wire_suspend(void *transport)
-{
-	struct wire *wire = transport;
-
-	pthread_mutex_lock(&wire->lock);
-	wire->suspended++;
-	pthread_mutex_unlock(&wire->lock);
-}
-
-static void
-wire_resume(void *transport)
-{
-	struct wire *wire = transport;
-
-	pthread_mutex_lock(&wire->lock);
-	wire->resumed++;
-	pthread_cond_signal(&wire->resumed_signal);
-	pthread_mutex_unlock(&wire->lock);
-}
-
-static const struct request_transport wire_ops = {wire_suspend, wire_resume};
-
-static void
-wire_wait(struct wire *wire)
-{
-	pthread_mutex_lock(&wire->lock);
-	while (wire->resumed < wire->suspended)
-		pthread_cond_wait(&wire->resumed_signal, &wire->lock);
-	pthread_mutex_unlock(&wire->lock);
-}
-
 /* --- the stage: a filter and a handler, one route for everything -------------------------------------------------- */
 
 enum { FILTER, HANDLER, PARTS };
@@ -153,7 +88,7 @@ static struct {
 	const struct config_plugin *filters[1];
 	struct identity identity;
 	struct request_service *service;
-	struct wire wire;
+	struct fake_transport wire;
 	char folder[32];
 	uint64_t number; /* of the last instance made */
 	atomic_uint faults;
@@ -269,7 +204,7 @@ read_stream(struct request *request)
 		if (got < 0)
 			return got == -1;
 		if (got == 0)
-			wire_wait(&stage.wire);
+			fake_transport_wait(&stage.wire);
 		position += (uint64_t) got;
 	}
 }
@@ -302,12 +237,13 @@ ask(const struct play *play)
 								  .cipher = "AES"},
 					&connection),
 			 0);
-	assert_int_equal(request_begin(stage.service, connection, &head, &wire_ops, &stage.wire, &request, &next), 0);
+	assert_int_equal(
+		request_begin(stage.service, connection, &head, &fake_transport_ops, &stage.wire, &request, &next), 0);
 	for (size_t left = play->body; next != REQUEST_ANSWER;) {
 		char piece[PIECE];
 		size_t length = left < sizeof(piece) ? left : sizeof(piece);
 		if (next == REQUEST_WAIT) {
-			wire_wait(&stage.wire);
+			fake_transport_wait(&stage.wire);
 			next = request_poll(request);
 			continue;
 		}
@@ -472,8 +408,7 @@ set_up(void **state UNUSED)
 		.subject = "CN=x", .issuer = "CN=ca", .serial = "1", .spki_sha256 = "", .certificate_sha256 = ""};
 	for (size_t i = 0; i < IDENTITY_SAN_COUNT; i++)
 		stage.identity.san[i] = no_names;
-	pthread_mutex_init(&stage.wire.lock, NULL);
-	pthread_cond_init(&stage.wire.resumed_signal, NULL);
+	fake_transport_set_up(&stage.wire);
 	assert_int_equal(request_service_new(NULL, &stage.service), 0);
 	assert_int_equal(request_service_apply(stage.service, &stage.config), 0);
 	heap_on_fault(note_fault, NULL);
@@ -485,8 +420,7 @@ tear_down(void **state UNUSED)
 {
 	heap_on_fault(NULL, NULL);
 	request_service_free(&stage.service); /* joins the late threads */
-	pthread_cond_destroy(&stage.wire.resumed_signal);
-	pthread_mutex_destroy(&stage.wire.lock);
+	fake_transport_clear(&stage.wire);
 	return rmdir(stage.folder); /* no mapping left its name there */
 }
 

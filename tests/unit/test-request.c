@@ -3,6 +3,7 @@
  */
 #include "connection.h"
 #include "crash.h"
+#include "fake-transport.h"
 #include "host.h"
 #include "plugin.h"
 #include "request.h"
@@ -228,72 +229,6 @@ instance_count(struct instance *instance UNUSED, int counter UNUSED, uint64_t ad
 {
 }
 
-/* --- fakes: configuration and identity ------------------------------------------------------------------------------
- */
-
-struct config *
-config_ref(struct config *config)
-{
-	return config;
-}
-
-void
-config_unref(struct config **config)
-{
-	*config = NULL;
-}
-
-struct identity *
-identity_ref(struct identity *identity)
-{
-	return identity;
-}
-
-void
-identity_unref(struct identity **identity)
-{
-	*identity = NULL;
-}
-
-/* --- the transport --------------------------------------------------------------------------------------------------
- */
-
-struct wire {
-	pthread_mutex_t lock;
-	pthread_cond_t resumed_signal;
-	int suspended, resumed;
-};
-
-static void
-wire_suspend(void *transport)
-{
-	struct wire *wire = transport;
-	pthread_mutex_lock(&wire->lock);
-	wire->suspended++;
-	pthread_mutex_unlock(&wire->lock);
-}
-
-static void
-wire_resume(void *transport)
-{
-	struct wire *wire = transport;
-	pthread_mutex_lock(&wire->lock);
-	wire->resumed++;
-	pthread_cond_signal(&wire->resumed_signal);
-	pthread_mutex_unlock(&wire->lock);
-}
-
-static const struct request_transport wire_ops = {wire_suspend, wire_resume};
-
-static void
-wire_wait(struct wire *wire)
-{
-	pthread_mutex_lock(&wire->lock);
-	while (wire->resumed < wire->suspended)
-		pthread_cond_wait(&wire->resumed_signal, &wire->lock);
-	pthread_mutex_unlock(&wire->lock);
-}
-
 /* --- the stage: two plugins, "front" (a filter) and "back" (a handler), one route
  * ------------------------------------- */
 
@@ -308,7 +243,7 @@ struct stage {
 	struct identity identity;
 	struct connection *connection;
 	struct request_service *service;
-	struct wire wire;
+	struct fake_transport wire;
 };
 
 static struct stage *stage;
@@ -402,8 +337,7 @@ set_up(void **state)
 		.subject = "CN=x", .issuer = "CN=ca", .serial = "1", .spki_sha256 = "", .certificate_sha256 = "00a0"};
 	for (size_t i = 0; i < IDENTITY_SAN_COUNT; i++)
 		stage->identity.san[i] = no_names;
-	pthread_mutex_init(&stage->wire.lock, NULL);
-	pthread_cond_init(&stage->wire.resumed_signal, NULL);
+	fake_transport_set_up(&stage->wire);
 	assert_int_equal(connection_new(&(struct connection_peer){.identity = &stage->identity,
 								  .address = "192.0.2.1",
 								  .listener = "main",
@@ -431,8 +365,7 @@ tear_down(void **state UNUSED)
 	plugin_free(&stage->plugins[1]);
 	exposure_release(&stage->front.exposure);
 	exposure_release(&stage->back.exposure);
-	pthread_cond_destroy(&stage->wire.resumed_signal);
-	pthread_mutex_destroy(&stage->wire.lock);
+	fake_transport_clear(&stage->wire);
 	free(stage);
 	return 0;
 }
@@ -450,9 +383,9 @@ begin(const char *method, const char *path, int64_t length, enum request_next *r
 					  .headers = headers,
 					  .header_count = 3,
 					  .content_length = length};
-	assert_int_equal(
-		request_begin(stage->service, stage->connection, &head, &wire_ops, &stage->wire, &request, ret_next),
-		0);
+	assert_int_equal(request_begin(stage->service, stage->connection, &head, &fake_transport_ops, &stage->wire,
+				       &request, ret_next),
+			 0);
 	return request;
 }
 
@@ -666,7 +599,7 @@ test_deferred_answers_come_from_another_thread(void **state UNUSED)
 	assert_int_equal(stage->wire.suspended, 1);
 	assert_int_equal(host()->finish(deferred, MTLSD_MORE), -EINVAL);
 	pthread_create(&thread, NULL, answer_later, deferred);
-	wire_wait(&stage->wire);
+	fake_transport_wait(&stage->wire);
 	assert_int_equal(request_poll(request), REQUEST_ANSWER);
 	pthread_join(thread, NULL);
 	assert_int_equal(request_response(request)->status, 202);
@@ -703,7 +636,7 @@ test_a_missed_deadline_is_504_and_the_plugin_keeps_the_request(void **state UNUS
 	stage->config_plugins[1].deadline = 1;
 	struct request *request = begin("GET", "/a/", 0, &next);
 	assert_int_equal(request_upload_complete(request), REQUEST_WAIT);
-	wire_wait(&stage->wire);
+	fake_transport_wait(&stage->wire);
 	assert_int_equal(request_poll(request), REQUEST_ANSWER);
 	assert_int_equal(request_response(request)->status, 504);
 	request_end(&request, REQUEST_SENT);
@@ -728,7 +661,7 @@ test_drain_cancels_what_is_held(void **state UNUSED)
 	assert_int_equal(request_upload_complete(request), REQUEST_WAIT);
 	assert_false(plugin_drain(stage->plugins[1], &stage->back, 1000));
 	assert_int_equal(plugin_cancel(stage->plugins[1], &stage->back, MTLSD_DRAIN), 1);
-	wire_wait(&stage->wire);
+	fake_transport_wait(&stage->wire);
 	assert_int_equal(request_poll(request), REQUEST_ANSWER);
 	assert_int_equal(request_response(request)->status, 503);
 	assert_int_equal(counted(PLUGIN_CANCELLED), 1);
@@ -744,7 +677,7 @@ test_a_client_that_left_is_nobodys_answer(void **state UNUSED)
 	struct request *request = begin("GET", "/a/", 0, &next);
 	assert_int_equal(request_upload_complete(request), REQUEST_WAIT);
 	request_client_gone(request);
-	wire_wait(&stage->wire);
+	fake_transport_wait(&stage->wire);
 	assert_int_equal(request_poll(request), REQUEST_ANSWER);
 	request_end(&request, REQUEST_ABORTED);
 	assert_int_equal(host()->finish(deferred, MTLSD_DONE), -ECANCELED);
@@ -815,7 +748,7 @@ test_a_full_pool_answers_503_at_once(void **state UNUSED)
 	request_end(&third, REQUEST_SENT);
 	assert_int_equal(counted(PLUGIN_REFUSED_FULL), 1);
 	set_gate(true);
-	wire_wait(&stage->wire); /* both */
+	fake_transport_wait(&stage->wire); /* both */
 	assert_int_equal(request_poll(first), REQUEST_ANSWER);
 	assert_int_equal(request_poll(second), REQUEST_ANSWER);
 	assert_memory_equal(request_response(second)->body, "through", 7);
@@ -836,7 +769,7 @@ test_a_blocking_call_past_its_deadline_is_answered_for(void **state UNUSED)
 	set_gate(false);
 	struct request *request = begin("GET", "/a/", 0, &next);
 	assert_int_equal(request_upload_complete(request), REQUEST_WAIT);
-	wire_wait(&stage->wire);
+	fake_transport_wait(&stage->wire);
 	assert_int_equal(request_poll(request), REQUEST_ANSWER);
 	assert_int_equal(request_response(request)->status, 504);
 	request_end(&request, REQUEST_SENT);
@@ -877,7 +810,7 @@ stream_an_upload(void)
 	enum request_next next;
 	struct request *request = begin("POST", "/a/", -1, &next);
 	if (next == REQUEST_WAIT) {
-		wire_wait(&stage->wire);
+		fake_transport_wait(&stage->wire);
 		next = request_poll(request);
 	}
 	assert_int_equal(next, REQUEST_READ);
@@ -886,14 +819,14 @@ stream_an_upload(void)
 		next = request_feed(request, transient, 6);
 		memset(transient, 'x', sizeof(transient)); /* the transport's buffer is used again */
 		if (next == REQUEST_WAIT) {
-			wire_wait(&stage->wire);
+			fake_transport_wait(&stage->wire);
 			next = request_poll(request);
 		}
 		assert_int_equal(next, REQUEST_READ);
 	}
 	next = request_upload_complete(request);
 	if (next == REQUEST_WAIT) {
-		wire_wait(&stage->wire);
+		fake_transport_wait(&stage->wire);
 		next = request_poll(request);
 	}
 	assert_int_equal(next, REQUEST_ANSWER);
@@ -1005,7 +938,7 @@ test_drain_breaks_a_stream_that_waits(void **state UNUSED)
 	assert_int_equal(request_upload_complete(request), REQUEST_ANSWER);
 	assert_int_equal(request_stream_read(request, 8, buffer, sizeof(buffer)), 0);
 	assert_int_equal(plugin_cancel(stage->plugins[1], &stage->back, MTLSD_DRAIN), 1);
-	wire_wait(&stage->wire);
+	fake_transport_wait(&stage->wire);
 	assert_int_equal(request_stream_read(request, 8, buffer, sizeof(buffer)), -2);
 	request_end(&request, REQUEST_ABORTED);
 	assert_int_equal(release_calls, 1);

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* fragmentation - a table of ten thousand blocks of mixed lives: each request replaces one, and the sizes that are
+ * asked for change as time goes by. */
+#include "corpus.h"
+
+enum { SLOTS = 10000 };
+
+static void *slots[SLOTS];
+static uint64_t requests, phase;
+
+CORPUS_SITE static void *
+slot_new(size_t size)
+{
+	char *block = malloc(size);
+
+	if (block)
+		block[0] = 'f';
+	return block;
+}
+
+static void
+slot_replace(void)
+{
+	static const size_t sizes[] = {40, 700, 90, 1500, 200, 3000};
+	size_t kind = (size_t) (requests++ / phase),
+	       place = corpus_below(10) ? corpus_below(SLOTS / 10) : corpus_below(SLOTS);
+	size_t base = sizes[(kind + corpus_below(2)) % (sizeof(sizes) / sizeof(sizes[0]))];
+
+	free(slots[place]);
+	slots[place] = slot_new(base + corpus_below(base));
+}
+
+static int
+fragmentation_init(const mtlsd_host *given, mtlsd_instance *self CORPUS_UNUSED, const mtlsd_config *config,
+		   void **user CORPUS_UNUSED, char *error CORPUS_UNUSED, size_t error_size CORPUS_UNUSED)
+{
+	corpus_start(given, config);
+	phase = corpus_vary(8000, 1);
+	return 0;
+}
+
+static mtlsd_action
+fragmentation_request(void *user CORPUS_UNUSED, mtlsd_request *request)
+{
+	struct corpus_ask ask;
+
+	if (!corpus_begin(request, &ask))
+		return MTLSD_FAIL;
+	slot_replace();
+	return corpus_answer(request, &ask);
+}
+
+static uint64_t
+fragmentation_evict(void *user CORPUS_UNUSED, uint64_t target CORPUS_UNUSED, mtlsd_level level CORPUS_UNUSED)
+{
+	uint64_t freed = 0;
+
+	for (size_t i = SLOTS / 2; i < SLOTS; i++) {
+		freed += slots[i] ? 500 : 0;
+		free(slots[i]);
+		slots[i] = NULL;
+	}
+	return freed;
+}
+
+MTLSD_PLUGIN = {
+	CORPUS_PLUGIN("fragmentation", "replaces blocks of ever other sizes"),
+	.options = corpus_options,
+	.init = fragmentation_init,
+	.request = fragmentation_request,
+	.evict = fragmentation_evict,
+};
