@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ARGUMENTS_MAX = 32, ARGUMENTS_OPTION_MAX = 64, ARGUMENTS_FILE_MAX = 1000 * 1000 };
+enum { ARGUMENTS_MAX = 32, ARGUMENTS_OPTION_MAX = 64, ARGUMENTS_FILE_MAX = 1000 * 1000, ARGUMENTS_TEXT_MAX = 65536 };
 
 static const char *
 arguments_get(const json_t *argument, const char *key)
@@ -37,7 +37,7 @@ arguments_metavar(const json_t *argument)
 		const char *type, *metavar;
 	} metavars[] = {
 		{"string", "WORD"},       {"int", "N"},       {"size", "SIZE"}, {"bool", ""},
-		{"duration", "DURATION"}, {"output", "FILE"}, {"json", "FILE"},
+		{"duration", "DURATION"}, {"output", "FILE"}, {"json", "FILE"}, {"file", "FILE"},
 	};
 	const char *own = arguments_get(argument, "metavar"), *type = arguments_get(argument, "type");
 
@@ -69,6 +69,26 @@ arguments_read_file(const char *path, json_t **ret, struct error *error)
 	return 0;
 }
 
+/* The same for a file of text. */
+static int
+arguments_read_text(const char *path, json_t **ret, struct error *error)
+{
+	char text[ARGUMENTS_TEXT_MAX];
+	FILE *file = fopen(path, "re");
+
+	if (!file)
+		return error_set(error, -errno, "%s: %s", path, strerror(errno));
+	size_t length = fread(text, 1, sizeof(text), file);
+	bool failed = ferror(file), whole = feof(file);
+	(void) fclose(file);
+	if (failed)
+		return error_set(error, -EIO, "%s: it cannot be read", path);
+	if (!whole)
+		return error_set(error, -EINVAL, "%s: it has more than %d bytes", path, ARGUMENTS_TEXT_MAX);
+	*ret = memchr(text, '\0', length) ? NULL : json_stringn(text, length);
+	return *ret ? 0 : error_set(error, -EINVAL, "%s: it is no text", path);
+}
+
 /* One value of a known argument. Ranges and choices are the daemon's to check: it knows them for certain. */
 static int
 arguments_read_value(const json_t *argument, const char *text, json_t **ret, struct error *error)
@@ -80,6 +100,8 @@ arguments_read_value(const json_t *argument, const char *text, json_t **ret, str
 
 	if (strcmp(type, "json") == 0)
 		return arguments_read_file(text, ret, error);
+	if (strcmp(type, "file") == 0)
+		return arguments_read_text(text, ret, error);
 	if (strcmp(type, "int") == 0) {
 		r = schema_value_int(text, &number);
 	} else if (strcmp(type, "size") == 0) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Commands on the daemon as a whole. */
+#include "access.h"
 #include "command.h"
 #include "config.h"
 #include "endpoint.h"
@@ -154,44 +155,32 @@ routes_strings(const struct schema_strings *strings)
 	return array;
 }
 
-/* One rule as a person would say it: "dns *.example.org and subject CN=*". */
 static json_t *
-routes_rule(const struct config_rule *rule)
+routes_rules(const struct config_rule *rules, size_t count)
 {
-	const struct {
-		const char *what, *glob;
-	} parts[] = {
-		{"uri", rule->uri},         {"dns", rule->dns},   {"email", rule->email},
-		{"subject", rule->subject}, {"spki", rule->spki}, {"fingerprint", rule->fingerprint},
-	};
-	CLEANUP_FREE char *text = NULL;
-	size_t size = 0;
-	FILE *out;
+	json_t *array = json_array();
+	char text[4096];
 
-	if (rule->any)
-		return json_string("any verified client");
-	out = open_memstream(&text, &size);
-	if (!out)
-		return NULL;
-	for (size_t i = 0; i < ARRAY_LENGTH(parts); i++)
-		if (parts[i].glob && *parts[i].glob)
-			fprintf(out, "%s%s %s", ftell(out) > 0 ? " and " : "", parts[i].what, parts[i].glob);
-	return fclose(out) == 0 ? json_string(text) : NULL;
+	for (size_t i = 0; i < count; i++) {
+		access_rule_text(&rules[i], text, sizeof(text));
+		json_array_append_new(array, json_string(text));
+	}
+	return array;
 }
 
 static json_t *
 routes_row(const struct config_route *route)
 {
-	json_t *allow = json_array(), *chain = json_array();
+	json_t *chain = json_array();
 
-	for (size_t i = 0; i < route->allow_count; i++)
-		json_array_append_new(allow, routes_rule(&route->allow[i]));
 	for (size_t i = 0; i < route->filter_count; i++)
 		json_array_append_new(chain, json_string(route->filters[i]->name));
-	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s}", "name", route->name, "match",
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s}", "name", route->name, "match",
 			 route->path ? "path" : "prefix", "path", route->path ? route->path : route->prefix, "methods",
-			 routes_strings(&route->methods), "hosts", routes_strings(&route->hosts), "allow", allow,
-			 "filters", chain, "handler", route->handler->name);
+			 routes_strings(&route->methods), "hosts", routes_strings(&route->hosts), "allow",
+			 routes_rules(route->allow, route->allow_count), "deny",
+			 routes_rules(route->deny, route->deny_count), "filters", chain, "handler",
+			 route->handler->name);
 }
 
 int

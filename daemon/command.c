@@ -28,7 +28,7 @@ static const struct command_argument command_no_block = {
 static const char *const command_type_names[] = {
 	[COMMAND_STRING] = "string",     [COMMAND_INT] = "int",   [COMMAND_SIZE] = "size",
 	[COMMAND_DURATION] = "duration", [COMMAND_BOOL] = "bool", [COMMAND_CHOICE] = "choice",
-	[COMMAND_JSON] = "json",         [COMMAND_OUTPUT] = "output",
+	[COMMAND_JSON] = "json",         [COMMAND_FILE] = "file", [COMMAND_OUTPUT] = "output",
 };
 static const char *const command_block_names[] = {
 	[COMMAND_FIELDS] = "fields",
@@ -142,6 +142,7 @@ command_check_value(const struct command_argument *argument, const json_t *value
 {
 	switch (argument->type) {
 	case COMMAND_STRING:
+	case COMMAND_FILE:
 	case COMMAND_CHOICE:
 		return command_check_string(argument, value, error);
 	case COMMAND_INT:

@@ -27,6 +27,7 @@ enum command_type {
 	COMMAND_BOOL,
 	COMMAND_CHOICE,
 	COMMAND_JSON,   /* JSON: an object; mtlsctl reads a file name and sends what the file says */
+	COMMAND_FILE,   /* JSON: a string; mtlsctl reads a file name and sends what the file says */
 	COMMAND_OUTPUT, /* JSON: true, and a descriptor travels with the call; mtlsctl reads a file name and opens it */
 };
 
@@ -35,7 +36,7 @@ struct command_argument {
 	enum command_type type;
 	bool positional; /* mtlsctl takes it by place, not as --option */
 	bool required;
-	int64_t min, max;     /* INT, SIZE, DURATION: inclusive, both 0: from 0 on. STRING: max bytes, 0: 4096 */
+	int64_t min, max;     /* INT, SIZE, DURATION: inclusive, both 0: from 0 on. STRING, FILE: max bytes, 0: 4096 */
 	const char *choices;  /* CHOICE: "text|json" */
 	const char *fallback; /* default as JSON text; NULL: absent */
 	const char *metavar;  /* what help calls the value; NULL: from the type */
@@ -135,6 +136,7 @@ json_t *command_text(const char *text);
 
 /* command-daemon.c */
 int command_status(const struct command_call *call, json_t **ret, struct error *error);
+int command_test_access(const struct command_call *call, json_t **ret, struct error *error); /* command-access.c */
 int command_routes(const struct command_call *call, json_t **ret, struct error *error);
 int command_reload(const struct command_call *call, json_t **ret, struct error *error);
 int command_log_level(const struct command_call *call, json_t **ret, struct error *error);

@@ -117,6 +117,25 @@ static const struct command_argument check_config_arguments[] = {
 	{0},
 };
 
+static const struct command_argument test_access_arguments[] = {
+	{.name = "method", .positional = true, .required = true, .max = 32, .help = "such as GET"},
+	{.name = "url",
+	 .positional = true,
+	 .required = true,
+	 .max = 8192,
+	 .help = "such as https://api.example.org/x, or the path alone"},
+	{.name = "cert",
+	 .type = COMMAND_FILE,
+	 .required = true,
+	 .max = 65536,
+	 .help = "the client's certificate (PEM; a chain's first)"},
+	{.name = "from",
+	 .max = 64,
+	 .metavar = "ADDRESS",
+	 .help = "the client's address, for rules that ask for a source"},
+	{0},
+};
+
 /* --- how replies are shown ------------------------------------------------------------------------------- */
 
 static const struct command_column status_columns[] = {
@@ -170,12 +189,30 @@ static const struct command_column route_columns[] = {
 	{"METHODS", "methods", "any"},
 	{"HOSTS", "hosts", "any"},
 	{"ALLOW", "allow", "list"},
+	{"DENY", "deny", "list"},
 	{"FILTERS", "filters", "list"},
 	{"HANDLER", "handler", "text"},
 	{0},
 };
 static const struct command_block routes_blocks[] = {
 	{.key = "routes", .kind = COMMAND_TABLE, .columns = route_columns, .empty = "no route: every request gets 404"},
+	{0},
+};
+
+static const struct command_column test_access_columns[] = {
+	{"outcome", "outcome", "state"},
+	{"status", "status", "text"},
+	{"route", "route", "text"},
+	{"decided by", "decided_by", "text"},
+	{"handler", "handler", "text"},
+	{"allow", "allow", "text"},
+	{"subject", "subject", "text"},
+	{"certificate", "certificate", "text"},
+	{0},
+};
+static const struct command_block test_access_blocks[] = {
+	{.key = "", .kind = COMMAND_FIELDS, .columns = test_access_columns},
+	{.key = "rules", .kind = COMMAND_LINES, .title = "rules, in the order they are looked at"},
 	{0},
 };
 
@@ -306,8 +343,18 @@ const struct command command_table[] = {
 		.help = "which request goes to which plugin, and who may send it",
 		.blocks = routes_blocks,
 		.reply = "routes: [](name: string, match: string, path: string, methods: []string, hosts: []string,"
-			 " allow: []string, filters: []string, handler: string)",
+			 " allow: []string, deny: []string, filters: []string, handler: string)",
 		.run = command_routes,
+	},
+	{
+		.name = "test-access",
+		.method = "TestAccess",
+		.help = "which rule would let this certificate in or turn it away, and why",
+		.arguments = test_access_arguments,
+		.blocks = test_access_blocks,
+		.reply = "outcome: string, status: ?int, route: ?string, handler: ?string, allow: ?string,"
+			 " decided_by: ?string, subject: string, certificate: string, rules: ?[]string",
+		.run = command_test_access,
 	},
 	{
 		.name = "dump",

@@ -11,5 +11,10 @@
 int config_check(struct schema_reader *reader, struct config *config);
 /* The part about routes (config-routes.c); called by config_check once the names of plugins are known. */
 int config_check_routes(struct schema_reader *reader, struct config *config);
+/* Who may and may not use a route (config-rules.c). Works in place: rules take the form certificates are kept in. */
+int config_check_rules(struct schema_reader *reader, const struct config_route *route);
+void config_check_pattern(struct schema_reader *reader, const struct yaml_node *node, const char *key,
+			  const char *pattern);
+bool config_has_control_byte(const char *text);
 /* Where a mistake about a key is shown: at its value, or at the mapping that lacks it. */
 const struct yaml_node *config_place(const struct yaml_node *map, const char *key);

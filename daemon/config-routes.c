@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config-check.h"
-#include "name.h"
 
 #include <errno.h>
 #include <string.h>
@@ -8,17 +7,7 @@
 enum {
 	NEAREST_MAX = 256,
 	ROUTES_MAX = 65534, /* escapes are booked by a 16-bit route number */
-	DIGEST_DIGITS = 64, /* SHA-256 */
 };
-
-static bool
-has_control_byte(const char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char) *text < 0x20 || *text == 0x7f)
-			return true;
-	return false;
-}
 
 /* Requests come percent-decoded and without ".", ".." and "//": a route with them could never match. */
 static const char *
@@ -34,7 +23,7 @@ path_trouble(const char *path)
 		return "holds \"*\"; use prefix for everything below a path";
 	if (strstr(path, "//"))
 		return "holds \"//\"; requests never do, write one \"/\"";
-	if (has_control_byte(path))
+	if (config_has_control_byte(path))
 		return "holds a control byte; remove it";
 	for (const char *p = path; p; p = strchr(p + 1, '/')) {
 		size_t n = strcspn(p + 1, "/");
@@ -68,129 +57,6 @@ path_check(struct schema_reader *reader, const struct config_route *route)
 		(void) schema_mistake(reader, config_place(route->node, key), "%s \"%.80s\" %s", key, path, trouble);
 }
 
-/* Colons as openssl prints them and upper case are taken; what is kept is what identities hold. */
-static void
-digest_check(struct schema_reader *reader, const struct yaml_node *node, const char *key, char *digest)
-{
-	size_t used = 0;
-	bool is_hex = true;
-
-	for (const char *p = digest; *p; p++) {
-		char c = *p >= 'A' && *p <= 'F' ? (char) (*p - 'A' + 'a') : *p;
-
-		if (c == ':')
-			continue;
-		is_hex = is_hex && ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'));
-		digest[used++] = c;
-	}
-	digest[used] = '\0';
-	if (!is_hex || used != DIGEST_DIGITS)
-		(void) schema_mistake(
-			reader, config_place(node, key),
-			"%s must be 64 hexadecimal digits (SHA-256), not %zu%s; the whoami plugin shows it", key, used,
-			is_hex ? "" : " characters of which some are no digits");
-}
-
-static void
-glob_check(struct schema_reader *reader, const struct yaml_node *node, const char *key, const char *pattern)
-{
-	if (!pattern)
-		return;
-	if (strstr(pattern, "***"))
-		(void) schema_mistake(reader, config_place(node, key),
-				      "pattern \"%.80s\" holds \"***\"; write * (within a part) or ** (across parts)",
-				      pattern);
-	if (has_control_byte(pattern))
-		(void) schema_mistake(
-			reader, config_place(node, key),
-			"the pattern holds a control byte, which no accepted certificate does; remove it");
-}
-
-/* Patterns that can match no certificate are mistakes, not rules. */
-static void
-patterns_check(struct schema_reader *reader, const struct yaml_node *node, const struct config_rule *rule)
-{
-	glob_check(reader, node, "uri", rule->uri);
-	glob_check(reader, node, "dns", rule->dns);
-	glob_check(reader, node, "email", rule->email);
-	glob_check(reader, node, "subject", rule->subject);
-	if (rule->uri && !strchr(rule->uri, ':') && rule->uri[0] != '*')
-		(void) schema_mistake(reader, config_place(node, "uri"),
-				      "pattern \"%.80s\" can match no URI; begin with the scheme, such as spiffe://",
-				      rule->uri);
-	if (rule->email && !strpbrk(rule->email, "@*"))
-		(void) schema_mistake(reader, config_place(node, "email"),
-				      "pattern \"%.80s\" can match no address; write name@domain or *@domain",
-				      rule->email);
-	if (rule->dns && strpbrk(rule->dns, "/:@ "))
-		(void) schema_mistake(
-			reader, config_place(node, "dns"),
-			"pattern \"%.80s\" can match no DNS name; write the bare name, such as *.example.org",
-			rule->dns);
-	if (rule->subject && !strpbrk(rule->subject, "=*"))
-		(void) schema_mistake(
-			reader, config_place(node, "subject"),
-			"pattern \"%.80s\" can match no subject; write it as RFC 4514 does, such as CN=name,O=*",
-			rule->subject);
-}
-
-/* Patterns for subjects take the form that subjects of certificates are kept in. */
-static int
-subject_store(struct schema_reader *reader, const struct yaml_node *node, struct config_rule *rule)
-{
-	char *canonical;
-	int r = name_canonical_dn(rule->subject, &canonical);
-
-	if (r == -EINVAL)
-		(void) schema_mistake(reader, config_place(node, "subject"),
-				      "the pattern ends with a lone backslash; write \\5C for a backslash");
-	if (r < 0)
-		return r == -EINVAL ? 0 : r;
-	free(rule->subject);
-	rule->subject = canonical;
-	return 0;
-}
-
-static int
-rule_check(struct schema_reader *reader, const struct yaml_node *node, struct config_rule *rule)
-{
-	bool asks = rule->uri || rule->dns || rule->email || rule->subject || rule->spki || rule->fingerprint;
-
-	if (rule->any && asks)
-		(void) schema_mistake(
-			reader, config_place(node, "any"),
-			"any: true lets every verified client in, whatever else the rule asks; remove one of both");
-	else if (!rule->any && !asks && (node->count == 0 || yaml_get(node, "any")))
-		(void) schema_mistake(reader, node,
-				      "the rule asks nothing and lets nobody in; write uri, dns, email, subject, spki, "
-				      "fingerprint, or any: true");
-	patterns_check(reader, node, rule);
-	if (rule->email)
-		name_fold_email(rule->email);
-	if (rule->spki)
-		digest_check(reader, node, "spki", rule->spki);
-	if (rule->fingerprint)
-		digest_check(reader, node, "fingerprint", rule->fingerprint);
-	return rule->subject ? subject_store(reader, node, rule) : 0;
-}
-
-static int
-allow_check(struct schema_reader *reader, const struct config_route *route)
-{
-	const struct yaml_node *allow = yaml_get(route->node, "allow");
-	int r = 0;
-
-	if (route->allow_count == 0 && (!allow || allow->kind != YAML_MAP))
-		(void) schema_mistake(
-			reader, config_place(route->node, "allow"),
-			"a route without allow lets nobody in and can never be reached; add allow: with rules such as "
-			"- uri: \"spiffe://example.org/*\", or - any: true for every verified client");
-	for (size_t i = 0; i < route->allow_count && r == 0; i++)
-		if (allow->values[i]->kind == YAML_MAP)
-			r = rule_check(reader, allow->values[i], &route->allow[i]);
-	return r;
-}
-
 static void
 hosts_check(struct schema_reader *reader, const struct config_route *route)
 {
@@ -198,7 +64,7 @@ hosts_check(struct schema_reader *reader, const struct config_route *route)
 		const char *host = route->hosts.items[i];
 		const char *colon = strrchr(host, ':');
 
-		if (strpbrk(host, "/@ ") || has_control_byte(host))
+		if (strpbrk(host, "/@ ") || config_has_control_byte(host))
 			(void) schema_mistake(reader, config_place(route->node, "hosts"),
 					      "\"%.80s\" is no host; write the bare name, such as api.example.org",
 					      host);
@@ -209,7 +75,7 @@ hosts_check(struct schema_reader *reader, const struct config_route *route)
 				"[::1])",
 				host);
 		else
-			glob_check(reader, route->node, "hosts", host);
+			config_check_pattern(reader, route->node, "hosts", host);
 	}
 }
 
@@ -379,7 +245,7 @@ config_check_routes(struct schema_reader *reader, struct config *config)
 			continue; /* said already; nothing in it to look at */
 		path_check(reader, route);
 		hosts_check(reader, route);
-		r = allow_check(reader, route);
+		r = config_check_rules(reader, route);
 		if (r == 0)
 			r = plugins_resolve(reader, &known, route);
 	}

@@ -185,27 +185,62 @@ static const struct schema_row plugin_rows[] = {
 static const struct schema_row rule_rows[] = {
 	{"uri", SCHEMA_STRING, offsetof(struct config_rule, uri), .min = 1, .max = PATTERN_LENGTH,
 	 .help = "Pattern for a SAN URI: * matches within a path segment, ** across segments, ? one byte."},
+	{"trust_domain", SCHEMA_STRING, offsetof(struct config_rule, trust_domain), .min = 1, .max = 255,
+	 .help = "SPIFFE trust domain, such as example.org: the certificate has one URI, in that domain."},
 	{"dns", SCHEMA_STRING, offsetof(struct config_rule, dns), .min = 1, .max = PATTERN_LENGTH,
 	 .help = "Pattern for a SAN DNS name: * matches within a label, ** across labels."},
 	{"email", SCHEMA_STRING, offsetof(struct config_rule, email), .min = 1, .max = PATTERN_LENGTH,
 	 .help = "Pattern for a SAN e-mail address: * does not cross the @."},
 	{"subject", SCHEMA_STRING, offsetof(struct config_rule, subject), .min = 1, .max = PATTERN_LENGTH,
 	 .help = "Pattern for the whole subject as RFC 4514 writes it, as `mtlsctl` and the whoami plugin show it."},
+	{"ip", SCHEMA_STRING, offsetof(struct config_rule, ip), .min = 1, .max = NAME_LENGTH,
+	 .help = "Network or address that a SAN IP address lies in, such as 192.0.2.0/24."},
+	{"subject_attributes", SCHEMA_STRING, offsetof(struct config_rule, subject_attributes), .min = 1,
+	 .max = PATTERN_LENGTH,
+	 .help = "Attributes the subject must have, in any order, each a pattern: O=Example,OU=ops-*."},
+	{"issuer", SCHEMA_STRING, offsetof(struct config_rule, issuer), .min = 1, .max = PATTERN_LENGTH,
+	 .help = "Pattern for the whole issuer, as subject."},
+	{"issuer_attributes", SCHEMA_STRING, offsetof(struct config_rule, issuer_attributes), .min = 1,
+	 .max = PATTERN_LENGTH, .help = "Attributes the issuer must have, as subject_attributes."},
+	{"serial", SCHEMA_STRING, offsetof(struct config_rule, serial), .min = 1, .max = 256,
+	 .help = "Serial number in hexadecimal digits; colons may stand between them. Needs issuer or "
+		 "issuer_attributes: other issuers use the same numbers."},
 	{"spki", SCHEMA_STRING, offsetof(struct config_rule, spki), .min = 1, .max = PATTERN_LENGTH,
 	 .help = "SHA-256 of the public key (SubjectPublicKeyInfo), 64 hexadecimal digits."},
 	{"fingerprint", SCHEMA_STRING, offsetof(struct config_rule, fingerprint), .min = 1, .max = PATTERN_LENGTH,
 	 .help = "SHA-256 of the certificate, 64 hexadecimal digits; colons may stand between them."},
+	{"purpose", SCHEMA_STRING, offsetof(struct config_rule, purpose), .min = 1, .max = NAME_LENGTH,
+	 .help = "Extended key usage the certificate must have beside client-auth: a name such as code-signing, or an "
+		 "object identifier."},
+	{"source", SCHEMA_STRING, offsetof(struct config_rule, source), .min = 1, .max = NAME_LENGTH,
+	 .help = "Network or address the client connects from, such as 10.0.0.0/8 or 2001:db8::/32."},
 	{"any", SCHEMA_BOOL, offsetof(struct config_rule, any), .help = "true: every verified client. Stands alone."},
 	{.key = NULL},
 };
 
 static int
-rule_add(struct schema_reader *reader, void *base, const struct yaml_node *node)
+rule_read(struct schema_reader *reader, struct config_rule *rule, const struct yaml_node *node)
+{
+	if (!rule)
+		return -ENOMEM;
+	rule->node = node;
+	return schema_read(reader, rule_rows, node, rule);
+}
+
+static int
+allow_add(struct schema_reader *reader, void *base, const struct yaml_node *node)
 {
 	struct config_route *route = base;
-	struct config_rule *rule = list_add(&route->allow, &route->allow_count, sizeof(*rule));
 
-	return rule ? schema_read(reader, rule_rows, node, rule) : -ENOMEM;
+	return rule_read(reader, list_add(&route->allow, &route->allow_count, sizeof(*route->allow)), node);
+}
+
+static int
+deny_add(struct schema_reader *reader, void *base, const struct yaml_node *node)
+{
+	struct config_route *route = base;
+
+	return rule_read(reader, list_add(&route->deny, &route->deny_count, sizeof(*route->deny)), node);
 }
 
 static const struct schema_row route_rows[] = {
@@ -219,8 +254,10 @@ static const struct schema_row route_rows[] = {
 	 .choices = "GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS", .help = "GET serves HEAD too. Default: all."},
 	{"hosts", SCHEMA_STRINGS, offsetof(struct config_route, hosts), .min = 1, .max = PATTERN_LENGTH,
 	 .help = "Patterns for the Host field without port: * matches within a label. Default: all."},
-	{"allow", SCHEMA_LIST, .offset = 0, .rows = rule_rows, .item = rule_add,
-	 .help = "Who may: one rule must match, and of a rule every pattern in it. Nobody else may."},
+	{"allow", SCHEMA_LIST, .offset = 0, .rows = rule_rows, .item = allow_add,
+	 .help = "Who may: one rule must hold, and of a rule all it asks. Nobody else may."},
+	{"deny", SCHEMA_LIST, .offset = 0, .rows = rule_rows, .item = deny_add,
+	 .help = "Who may not, whatever allow says: rules of the same kind, looked at first."},
 	{"filters", SCHEMA_STRINGS, offsetof(struct config_route, filter_names), .min = 1, .max = NAME_LENGTH,
 	 .help = "Plugins that see the request first, in this order, and may answer it or pass it on."},
 	{"handler", SCHEMA_STRING, offsetof(struct config_route, handler_name), .required = true, .min = 1,
@@ -298,7 +335,10 @@ route_release(struct config_route *route)
 {
 	for (size_t i = 0; i < route->allow_count; i++)
 		schema_release(rule_rows, &route->allow[i]);
+	for (size_t i = 0; i < route->deny_count; i++)
+		schema_release(rule_rows, &route->deny[i]);
 	free(route->allow);
+	free(route->deny);
 	free(route->filters);
 	schema_release(route_rows, route);
 }

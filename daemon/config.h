@@ -66,18 +66,22 @@ struct config_plugin {
 	unsigned index; /* position in config.plugins */
 };
 
-/* One rule: all given globs must match some value of the identity ("" or NULL: not asked). */
+/* One rule: all it asks must hold for the peer (access.h); "" or NULL: not asked. */
 struct config_rule {
-	char *uri, *dns, *email, *subject, *spki, *fingerprint;
-	bool any; /* any: true - every verified client */
+	char *uri, *trust_domain, *dns, *email, *ip;
+	char *subject, *subject_attributes, *issuer, *issuer_attributes, *serial;
+	char *spki, *fingerprint, *purpose;
+	char *source; /* network of the client's address */
+	bool any;     /* any: true - every verified client */
+	const struct yaml_node *node;
 };
 
 struct config_route {
 	char *name;
 	char *path, *prefix; /* exactly one is set */
 	struct schema_strings methods, hosts; /* empty: all */
-	struct config_rule *allow;
-	size_t allow_count;
+	struct config_rule *deny, *allow; /* deny goes first */
+	size_t deny_count, allow_count;
 	struct schema_strings filter_names;
 	char *handler_name;
 	const struct config_plugin **filters;

@@ -20,22 +20,25 @@ enum {
 	DER_LENGTH = 1024 * 1024,
 	DIGEST_LENGTH = 32,
 	SERIAL_LENGTH = 64, /* RFC 5280 says 20; GnuTLS takes more */
+	OID_LENGTH = 128,
 };
 
 static const char san_extension[] = "2.5.29.17";
 static const char *const no_names[] = {NULL};
 
+enum { PURPOSES = IDENTITY_SAN_COUNT, LISTS };
+
 struct counted {
 	struct identity identity;
 	atomic_uint references;
-	char **names[IDENTITY_SAN_COUNT]; /* what identity.san shows */
-	size_t counts[IDENTITY_SAN_COUNT];
+	char **names[LISTS]; /* what identity.san and, last, identity.purposes show */
+	size_t counts[LISTS];
 };
 
 static void
 counted_free(struct counted *counted)
 {
-	for (size_t kind = 0; kind < IDENTITY_SAN_COUNT; kind++) {
+	for (size_t kind = 0; kind < LISTS; kind++) {
 		for (size_t i = 0; i < counted->counts[kind]; i++)
 			free(counted->names[kind][i]);
 		free(counted->names[kind]);
@@ -218,26 +221,29 @@ validity_read(gnutls_x509_crt_t certificate, struct identity *identity, struct e
 
 /* Takes the text. Grows by one: most certificates have a name or two, and every connection keeps them. */
 static int
-san_add(struct counted *counted, enum identity_san kind, char *text, struct error *error)
+list_add(struct counted *counted, size_t list, char *text, struct error *error)
 {
-	size_t count = counted->counts[kind];
+	size_t count = counted->counts[list];
 	char **names;
 
 	if (count == SAN_MAX) {
 		free(text);
-		return error_set(error, -EBADMSG, "the certificate has more than %d alternative names of one kind",
-				 SAN_MAX);
+		return error_set(error, -EBADMSG, "the certificate has more than %d %s", SAN_MAX,
+				 list == PURPOSES ? "key purposes" : "alternative names of one kind");
 	}
-	names = reallocarray(counted->names[kind], count + 2, sizeof(*names));
+	names = reallocarray(counted->names[list], count + 2, sizeof(*names));
 	if (!names) {
 		free(text);
 		return out_of_memory(error);
 	}
 	names[count] = text;
 	names[count + 1] = NULL;
-	counted->names[kind] = names;
-	counted->counts[kind]++;
-	counted->identity.san[kind] = (const char *const *) names;
+	counted->names[list] = names;
+	counted->counts[list]++;
+	if (list == PURPOSES)
+		counted->identity.purposes = (const char *const *) names;
+	else
+		counted->identity.san[list] = (const char *const *) names;
 	return 0;
 }
 
@@ -252,7 +258,7 @@ san_text_read(struct counted *counted, enum identity_san kind, const gnutls_datu
 		return r;
 	if (kind == IDENTITY_SAN_EMAIL)
 		name_fold_email(text);
-	return san_add(counted, kind, text, error);
+	return list_add(counted, kind, text, error);
 }
 
 static int
@@ -267,7 +273,7 @@ san_address_read(struct counted *counted, const gnutls_datum_t *name, struct err
 	if (!inet_ntop(family, name->data, text, sizeof(text)))
 		return error_set(error, -EBADMSG, "an address in the certificate cannot be written");
 	copy = strdup(text);
-	return copy ? san_add(counted, IDENTITY_SAN_IP, copy, error) : out_of_memory(error);
+	return copy ? list_add(counted, IDENTITY_SAN_IP, copy, error) : out_of_memory(error);
 }
 
 static int
@@ -342,6 +348,28 @@ san_read(struct counted *counted, gnutls_x509_crt_t certificate, struct error *e
 }
 
 static int
+purposes_read(struct counted *counted, gnutls_x509_crt_t certificate, struct error *error)
+{
+	for (unsigned i = 0;; i++) {
+		char oid[OID_LENGTH], *copy;
+		size_t size = sizeof(oid);
+		unsigned critical;
+		int r = gnutls_x509_crt_get_key_purpose_oid(certificate, i, oid, &size, &critical);
+
+		if (r == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
+			return 0;
+		if (r < 0)
+			return library_error(error, "a key purpose of the certificate", r);
+		copy = strdup(oid);
+		if (!copy)
+			return out_of_memory(error);
+		r = list_add(counted, PURPOSES, copy, error);
+		if (r < 0)
+			return r;
+	}
+}
+
+static int
 identity_fill(struct counted *counted, const gnutls_datum_t *der, gnutls_x509_crt_t certificate, struct error *error)
 {
 	int r;
@@ -356,6 +384,8 @@ identity_fill(struct counted *counted, const gnutls_datum_t *der, gnutls_x509_cr
 		r = validity_read(certificate, &counted->identity, error);
 	if (r == 0)
 		r = san_read(counted, certificate, error);
+	if (r == 0)
+		r = purposes_read(counted, certificate, error);
 	return r;
 }
 
@@ -376,6 +406,7 @@ identity_read(const void *der, size_t length, struct identity **ret, struct erro
 	atomic_init(&counted->references, 1);
 	for (size_t kind = 0; kind < IDENTITY_SAN_COUNT; kind++)
 		counted->identity.san[kind] = no_names;
+	counted->identity.purposes = no_names;
 	if (gnutls_x509_crt_init(&certificate) < 0) {
 		counted_free(counted);
 		return out_of_memory(error);
@@ -388,4 +419,19 @@ identity_read(const void *der, size_t length, struct identity **ret, struct erro
 	}
 	*ret = &counted->identity;
 	return 0;
+}
+
+int
+identity_read_pem(const char *pem, struct identity **ret, struct error *error)
+{
+	gnutls_datum_t text = {(unsigned char *) pem, (unsigned) strlen(pem)}, der = {NULL, 0};
+	int r;
+
+	r = gnutls_pem_base64_decode2("CERTIFICATE", &text, &der);
+	if (r < 0)
+		return error_set(error, -EBADMSG, "there is no certificate in it (%s); PEM is expected",
+				 gnutls_strerror(r));
+	r = identity_read(der.data, der.size, ret, error);
+	gnutls_free(der.data);
+	return r;
 }

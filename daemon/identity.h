@@ -22,9 +22,12 @@ struct identity {
 	const char *certificate_sha256;
 	time_t not_before, not_after;
 	const char *const *san[IDENTITY_SAN_COUNT]; /* NULL-ended lists, never NULL */
+	const char *const *purposes;                /* extended key usage: object identifiers, the same */
 };
 
 /* der: the leaf certificate. At most 64 names of each kind. */
 int identity_read(const void *der, size_t length, struct identity **ret, struct error *error);
+/* The first certificate of a PEM file's text. */
+int identity_read_pem(const char *pem, struct identity **ret, struct error *error);
 struct identity *identity_ref(struct identity *identity);
 void identity_unref(struct identity **identity);

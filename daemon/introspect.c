@@ -42,6 +42,7 @@ introspect_argument(FILE *out, const struct command_argument *argument)
 	fprintf(out, "%s: %s", argument->name, argument->required ? "" : "?");
 	switch (argument->type) {
 	case COMMAND_STRING:
+	case COMMAND_FILE:
 		fputs("string", out);
 		break;
 	case COMMAND_INT:
@@ -71,6 +72,7 @@ introspect_method(FILE *out, const struct command *command)
 	static const char *const units[] = {
 		[COMMAND_SIZE] = " (bytes)",
 		[COMMAND_DURATION] = " (microseconds)",
+		[COMMAND_FILE] = " (what the file says)",
 		[COMMAND_OUTPUT] = " (true: the descriptor to write to travels with the call)",
 	};
 	const struct command_argument *argument;

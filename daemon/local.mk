@@ -21,9 +21,9 @@ mtlsd_schema = \
 	daemon/schema-value.h daemon/schema-nearest.c daemon/schema-reference.c
 mtlsd_config = \
 	daemon/config.c daemon/config.h daemon/config-tables.c daemon/config-tables.h daemon/config-routes.c \
-	daemon/config-check.c daemon/config-check.h
+	daemon/config-check.c daemon/config-check.h daemon/config-rules.c daemon/network.c daemon/network.h
 mtlsd_access = \
-	daemon/yaml.c daemon/yaml.h daemon/glob.c daemon/glob.h daemon/identity.c daemon/identity.h daemon/router.c daemon/router.h
+	daemon/yaml.c daemon/yaml.h daemon/glob.c daemon/glob.h daemon/identity.c daemon/identity.h daemon/router.c daemon/router.h daemon/access.c daemon/access.h
 mtlsd_plugin = \
 	daemon/response.c daemon/response.h daemon/signals.h daemon/exposure.c daemon/exposure.h daemon/connection.c daemon/connection.h daemon/settings.c daemon/settings.h \
 	daemon/image.c daemon/image.h daemon/instance.c daemon/instance.h daemon/instance-internal.h \
@@ -45,7 +45,7 @@ mtlsd_edge = \
 	daemon/edge-exchange.c daemon/edge-record.c daemon/edge-serve.c daemon/edge-table.c daemon/edge-watch.c \
 	daemon/endpoint.c daemon/endpoint.h
 mtlsd_control = \
-	daemon/job.c daemon/job.h daemon/errand.c daemon/errand.h daemon/pressure.c daemon/pressure.h daemon/command.c daemon/command.h daemon/commands.c daemon/command-daemon.c \
+	daemon/job.c daemon/job.h daemon/errand.c daemon/errand.h daemon/pressure.c daemon/pressure.h daemon/command.c daemon/command.h daemon/commands.c daemon/command-access.c daemon/command-daemon.c \
 	daemon/command-dump.c daemon/command-escapes.c daemon/command-list.c daemon/command-plugin.c daemon/command-show.c daemon/introspect.c daemon/introspect.h daemon/outlet.c daemon/outlet.h \
 	daemon/peer.c daemon/peer.h daemon/caller.c daemon/caller.h daemon/caller-internal.h \
 	daemon/caller-call.c daemon/caller-job.c daemon/control.c daemon/control.h

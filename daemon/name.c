@@ -58,3 +58,23 @@ name_fold_email(char *address)
 		if (*p >= 'A' && *p <= 'Z')
 			*p = (char) (*p - 'A' + 'a');
 }
+
+static const struct {
+	const char *name, *oid;
+} purposes[] = {
+	{"server-auth", "1.3.6.1.5.5.7.3.1"},   {"client-auth", "1.3.6.1.5.5.7.3.2"},
+	{"code-signing", "1.3.6.1.5.5.7.3.3"},  {"email-protection", "1.3.6.1.5.5.7.3.4"},
+	{"time-stamping", "1.3.6.1.5.5.7.3.8"}, {"ocsp-signing", "1.3.6.1.5.5.7.3.9"},
+	{"any-purpose", "2.5.29.37.0"},         {"smartcard-logon", "1.3.6.1.4.1.311.20.2.2"},
+};
+
+const char *
+name_purpose(const char *name)
+{
+	for (size_t i = 0; i < sizeof(purposes) / sizeof(purposes[0]); i++)
+		if (strcmp(purposes[i].name, name) == 0)
+			return purposes[i].oid;
+	if (name[0] == '\0' || strspn(name, "0123456789.") != strlen(name) || !strchr(name, '.'))
+		return NULL;
+	return name;
+}

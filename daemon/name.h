@@ -10,3 +10,6 @@
 int name_canonical_dn(const char *text, char **ret);
 /* The domain of an e-mail address in lower case; the local part keeps its case (RFC 5280, 7.5). */
 void name_fold_email(char *address);
+/* The object identifier of a key purpose's name (client-auth), or the text itself if it is one; NULL: neither.
+ * Source: RFC 5280, 4.2.1.12. */
+const char *name_purpose(const char *name);

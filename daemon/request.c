@@ -426,8 +426,10 @@ route(struct request *request)
 	struct router_match match;
 	const struct config *config = request->snapshot->config;
 
+	const struct connection_peer *peer = connection_peer(request->connection);
+
 	router_match(request->snapshot->router, request->head.method, request->head.host, request->head.path,
-		     connection_peer(request->connection)->identity, &match);
+		     &(struct access_peer){peer->identity, peer->address}, &match);
 	if (match.outcome != ROUTER_OK)
 		return refuse(request, &match);
 	request->route = match.route;

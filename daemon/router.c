@@ -235,12 +235,13 @@ allow_add_route(char *allow, size_t size, const struct config_route *route)
 
 void
 router_match(const struct router *router, const char *method, const char *host, const char *path,
-	     const struct identity *identity, struct router_match *ret)
+	     const struct access_peer *peer, struct router_match *ret)
 {
 	const struct group *group = group_of_path(router, path, host);
 
 	ret->outcome = ROUTER_NOT_FOUND;
 	ret->route = NULL;
+	ret->rule = NULL;
 	ret->allow[0] = '\0';
 	for (size_t i = 0; group && i < group->count; i++) {
 		const struct config_route *route = router->entries[group->first + i].route;
@@ -248,7 +249,7 @@ router_match(const struct router *router, const char *method, const char *host, 
 		if (!route_has_host(route, host))
 			continue;
 		if (route_has_method(route, method)) {
-			ret->outcome = router_allows(route, identity) ? ROUTER_OK : ROUTER_DENIED;
+			ret->outcome = access_decide(route, peer, &ret->rule) ? ROUTER_OK : ROUTER_DENIED;
 			ret->route = route;
 			ret->allow[0] = '\0';
 			return;
@@ -258,52 +259,6 @@ router_match(const struct router *router, const char *method, const char *host, 
 			ret->route = route;
 		allow_add_route(ret->allow, sizeof(ret->allow), route);
 	}
-}
-
-static bool
-is_asked(const char *pattern)
-{
-	return pattern && *pattern;
-}
-
-static bool
-any_matches(const char *pattern, const char *const *names, char separator, bool fold_case)
-{
-	for (; *names; names++)
-		if (glob_match(pattern, *names, separator, fold_case))
-			return true;
-	return false;
-}
-
-static bool
-rule_allows(const struct config_rule *rule, const struct identity *identity)
-{
-	if (rule->any)
-		return true;
-	/* A rule that asks nothing must not become one that lets everybody in. */
-	if (!is_asked(rule->uri) && !is_asked(rule->dns) && !is_asked(rule->email) && !is_asked(rule->subject) &&
-	    !is_asked(rule->spki) && !is_asked(rule->fingerprint))
-		return false;
-	if (is_asked(rule->uri) && !any_matches(rule->uri, identity->san[IDENTITY_SAN_URI], '/', false))
-		return false;
-	if (is_asked(rule->dns) && !any_matches(rule->dns, identity->san[IDENTITY_SAN_DNS], '.', true))
-		return false;
-	if (is_asked(rule->email) && !any_matches(rule->email, identity->san[IDENTITY_SAN_EMAIL], '@', false))
-		return false;
-	if (is_asked(rule->subject) && !glob_match(rule->subject, identity->subject, '\0', false))
-		return false;
-	if (is_asked(rule->spki) && strcmp(rule->spki, identity->spki_sha256) != 0)
-		return false;
-	return !is_asked(rule->fingerprint) || strcmp(rule->fingerprint, identity->certificate_sha256) == 0;
-}
-
-bool
-router_allows(const struct config_route *route, const struct identity *identity)
-{
-	for (size_t i = 0; identity && i < route->allow_count; i++)
-		if (rule_allows(&route->allow[i], identity))
-			return true;
-	return false;
 }
 
 void

@@ -10,8 +10,8 @@
  *
  * Threads: pure functions of an immutable snapshot. Owns: the table owns its index, not the configuration.
  */
+#include "access.h"
 #include "config.h"
-#include "identity.h"
 
 struct router;
 
@@ -20,12 +20,12 @@ enum router_outcome { ROUTER_OK, ROUTER_NOT_FOUND, ROUTER_METHOD, ROUTER_DENIED 
 struct router_match {
 	enum router_outcome outcome;
 	const struct config_route *route; /* OK and DENIED; METHOD: any of the matching */
+	const struct config_rule *rule;   /* that decided; NULL: none did, DENIED by default */
 	char allow[128];                  /* METHOD: value of the Allow header */
 };
 
 int router_new(const struct config *config, struct router **ret);
 /* path: decoded and normalised. host: lower case without port, NULL if none. */
 void router_match(const struct router *router, const char *method, const char *host, const char *path,
-		  const struct identity *identity, struct router_match *ret);
-bool router_allows(const struct config_route *route, const struct identity *identity);
+		  const struct access_peer *peer, struct router_match *ret);
 void router_free(struct router **router);

@@ -31,6 +31,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t kind = 0; kind < IDENTITY_SAN_COUNT; kind++)
 		for (size_t i = 0; identity->san[kind][i]; i++)
 			check_text(identity->san[kind][i]);
+	for (size_t i = 0; identity->purposes[i]; i++)
+		check_text(identity->purposes[i]);
 	identity_unref(&identity);
 	return 0;
 }

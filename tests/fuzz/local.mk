@@ -11,7 +11,7 @@ CLEANFILES += $(fuzz_targets)
 EXTRA_DIST += tests/fuzz/seeds
 
 tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz-config.c tests/fuzz/replay.c \
-	$(mtlsd_config) daemon/name.c $(mtlsd_schema) daemon/yaml.c daemon/error.c daemon/router.c daemon/glob.c
+	$(mtlsd_config) daemon/name.c $(mtlsd_schema) daemon/yaml.c daemon/error.c daemon/router.c daemon/access.c daemon/glob.c
 tests_fuzz_fuzz_config_LDADD = $(YAML_LIBS)
 tests_fuzz_fuzz_glob_SOURCES = tests/fuzz/fuzz-glob.c tests/fuzz/replay.c daemon/glob.c
 tests_fuzz_fuzz_identity_SOURCES = tests/fuzz/fuzz-identity.c tests/fuzz/replay.c daemon/identity.c daemon/name.c daemon/error.c
@@ -21,11 +21,13 @@ tests_fuzz_fuzz_wire_SOURCES = tests/fuzz/fuzz-wire.c tests/fuzz/replay.c daemon
 tests_fuzz_fuzz_wire_LDADD = $(JANSSON_LIBS)
 tests_fuzz_fuzz_commands_SOURCES = tests/fuzz/fuzz-commands.c tests/fuzz/replay.c daemon/wire.c \
 	tests/unit/fake-server.c tests/unit/fake-server.h daemon/command.c daemon/commands.c daemon/command-daemon.c \
+	daemon/command-access.c daemon/router.c daemon/access.c daemon/network.c daemon/glob.c daemon/identity.c \
+	daemon/name.c daemon/target.c \
 	daemon/command-dump.c daemon/command-escapes.c daemon/command-sampling.c $(mtlsd_format) daemon/command-plugin.c daemon/introspect.c \
 	daemon/outlet.c daemon/job.c daemon/log.c \
 	daemon/schema-nearest.c daemon/schema-value.c daemon/error.c
 tests_fuzz_fuzz_commands_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
-tests_fuzz_fuzz_commands_LDADD = $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) -lpthread
+tests_fuzz_fuzz_commands_LDADD = $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) -lpthread
 tests_fuzz_fuzz_heap_SOURCES = tests/fuzz/fuzz-heap.c tests/fuzz/replay.c $(mtlsd_heap)
 tests_fuzz_fuzz_heap_CPPFLAGS = $(AM_CPPFLAGS) -DHEAP_PREFIXED
 tests_fuzz_fuzz_heap_LDADD = $(DW_LIBS) -lpthread

@@ -80,8 +80,10 @@ struct server *
 fake_server_new(void)
 {
 	static char *methods[] = {(char *) "GET", (char *) "HEAD"};
-	static struct config_rule rules[] = {{.any = true},
-					     {.dns = (char *) "*.example.org", .subject = (char *) "CN=*"}};
+	static const struct yaml_node node = {.line = 7};
+	static struct config_rule rules[] = {
+		{.any = true, .node = &node},
+		{.dns = (char *) "*.example.org", .subject = (char *) "CN=*", .node = &node}};
 	static struct config_route routes[] = {{.name = (char *) "first",
 						.prefix = (char *) "/leak",
 						.methods = {methods, 2},

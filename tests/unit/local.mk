@@ -4,7 +4,7 @@
 if HAVE_CMOCKA
 unit_tests = \
 	tests/unit/test-error tests/unit/test-yaml tests/unit/test-schema tests/unit/test-config tests/unit/test-config-memory tests/unit/test-glob \
-	tests/unit/test-identity tests/unit/test-router \
+	tests/unit/test-identity tests/unit/test-access tests/unit/test-router \
 	tests/unit/test-deadline tests/unit/test-gate tests/unit/test-listener tests/unit/test-handover \
 	tests/unit/test-wire tests/unit/test-job tests/unit/test-command-table tests/unit/test-commands \
 	tests/unit/test-log tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render tests/unit/test-format tests/unit/test-difference \
@@ -25,13 +25,15 @@ tests_unit_test_schema_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
 tests_unit_test_config_SOURCES = tests/unit/test-config.c $(mtlsd_config) daemon/name.c $(mtlsd_schema) daemon/yaml.c daemon/error.c
 tests_unit_test_config_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
 tests_unit_test_config_memory_SOURCES = tests/unit/test-config-memory.c $(mtlsd_config) daemon/name.c $(mtlsd_schema) \
-	daemon/yaml.c daemon/error.c daemon/router.c daemon/glob.c
+	daemon/yaml.c daemon/error.c daemon/router.c daemon/access.c daemon/glob.c
 tests_unit_test_config_memory_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
 tests_unit_test_glob_SOURCES = tests/unit/test-glob.c daemon/glob.c
 tests_unit_test_glob_LDADD = $(CMOCKA_LIBS)
 tests_unit_test_identity_SOURCES = tests/unit/test-identity.c daemon/identity.c daemon/name.c daemon/error.c
 tests_unit_test_identity_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS)
-tests_unit_test_router_SOURCES = tests/unit/test-router.c daemon/router.c daemon/glob.c
+tests_unit_test_access_SOURCES = tests/unit/test-access.c daemon/access.c daemon/network.c daemon/glob.c daemon/name.c
+tests_unit_test_access_LDADD = $(CMOCKA_LIBS)
+tests_unit_test_router_SOURCES = tests/unit/test-router.c daemon/router.c daemon/access.c daemon/network.c daemon/glob.c daemon/name.c
 tests_unit_test_router_LDADD = $(CMOCKA_LIBS)
 
 # edge
@@ -53,19 +55,20 @@ tests_unit_test_wire_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
 tests_unit_test_job_SOURCES = tests/unit/test-job.c daemon/job.c
 tests_unit_test_job_LDADD = $(CMOCKA_LIBS) $(SYSTEMD_LIBS) -lpthread
 test_commands = tests/unit/fake-server.c tests/unit/fake-server.h daemon/command.c daemon/commands.c \
-	daemon/command-daemon.c daemon/command-dump.c daemon/command-escapes.c daemon/command-sampling.c $(mtlsd_format) daemon/command-list.c daemon/command-plugin.c daemon/command-show.c daemon/introspect.c daemon/outlet.c \
+	daemon/command-access.c daemon/router.c daemon/access.c daemon/network.c daemon/glob.c daemon/identity.c \
+	daemon/name.c daemon/target.c daemon/command-daemon.c daemon/command-dump.c daemon/command-escapes.c daemon/command-sampling.c $(mtlsd_format) daemon/command-list.c daemon/command-plugin.c daemon/command-show.c daemon/introspect.c daemon/outlet.c \
 	daemon/job.c daemon/log.c daemon/schema-nearest.c daemon/schema-value.c daemon/error.c
 test_command_fixture = tests/unit/command-fixture.c tests/unit/command-fixture.h $(test_commands)
 test_control_fixture = tests/unit/control-fixture.c tests/unit/control-fixture.h daemon/control.c daemon/handover.c daemon/caller.c \
 	daemon/caller-call.c daemon/caller-job.c daemon/pace.c daemon/peer.c daemon/wire.c $(test_commands)
 tests_unit_test_command_table_SOURCES = tests/unit/test-command-table.c $(test_command_fixture)
-tests_unit_test_command_table_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) -lpthread
+tests_unit_test_command_table_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) -lpthread
 tests_unit_test_commands_SOURCES = tests/unit/test-commands.c $(test_command_fixture)
-tests_unit_test_commands_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) -lpthread
+tests_unit_test_commands_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) -lpthread
 tests_unit_test_control_SOURCES = tests/unit/test-control.c $(test_control_fixture)
-tests_unit_test_control_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) -lpthread
+tests_unit_test_control_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) -lpthread
 tests_unit_test_caller_SOURCES = tests/unit/test-caller.c $(test_control_fixture)
-tests_unit_test_caller_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) -lpthread
+tests_unit_test_caller_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) -lpthread
 tests_unit_test_arguments_SOURCES = tests/unit/test-arguments.c ctl/arguments.c daemon/schema-nearest.c \
 	daemon/schema-value.c daemon/error.c
 tests_unit_test_arguments_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
@@ -109,7 +112,7 @@ fake_transport = tests/unit/fake-transport.c tests/unit/fake-transport.h
 tests_unit_test_exposure_SOURCES = tests/unit/test-exposure.c daemon/exposure.c daemon/stats.c
 tests_unit_test_exposure_LDADD = $(CMOCKA_LIBS) -lpthread
 tests_unit_test_request_SOURCES = tests/unit/test-request.c $(fake_transport) daemon/request.c daemon/step.c daemon/host.c daemon/snapshot.c \
-	daemon/connection.c daemon/exposure.c daemon/response.c daemon/plugin.c daemon/stats.c daemon/pool.c daemon/deadline.c daemon/router.c \
+	daemon/connection.c daemon/exposure.c daemon/response.c daemon/plugin.c daemon/stats.c daemon/pool.c daemon/deadline.c daemon/router.c daemon/access.c daemon/network.c \
 	daemon/glob.c daemon/settings.c $(mtlsd_schema) daemon/yaml.c daemon/name.c daemon/error.c daemon/log.c
 tests_unit_test_request_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) -lpthread
 tests_unit_test_pool_SOURCES = tests/unit/test-pool.c daemon/pool.c daemon/stats.c
@@ -117,7 +120,7 @@ tests_unit_test_pool_LDADD = $(CMOCKA_LIBS) -lpthread
 tests_unit_test_settings_SOURCES = tests/unit/test-settings.c daemon/settings.c $(mtlsd_schema) daemon/yaml.c daemon/error.c
 tests_unit_test_settings_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
 tests_unit_test_fixtures_SOURCES = tests/unit/test-fixtures.c $(fake_transport) daemon/request.c daemon/step.c daemon/host.c daemon/snapshot.c \
-	daemon/pool.c daemon/deadline.c daemon/stats.c daemon/router.c daemon/glob.c daemon/digest.c daemon/yaml.c daemon/name.c \
+	daemon/pool.c daemon/deadline.c daemon/stats.c daemon/router.c daemon/access.c daemon/network.c daemon/glob.c daemon/digest.c daemon/yaml.c daemon/name.c \
 	daemon/error.c daemon/log.c $(mtlsd_plugin) $(mtlsd_heap) $(mtlsd_schema)
 tests_unit_test_fixtures_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) $(GNUTLS_LIBS) $(DW_LIBS) $(ELF_LIBS) \
 	-lpthread -ldl

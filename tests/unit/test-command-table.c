@@ -111,6 +111,20 @@ check_type(const char *type, const json_t *value)
 	return NULL;
 }
 
+/* A self-signed certificate of web.example.org, as it stands in JSON. */
+#define CERTIFICATE \
+	"-----BEGIN CERTIFICATE-----\\n" \
+	"MIIBjzCCATWgAwIBAgIUBiUu8/eRG6dcuykM8lAEi3rXbeowCgYIKoZIzj0EAwIw\\n" \
+	"DjEMMAoGA1UEAwwDd2ViMCAXDTI2MTEyMTE1MjM0M1oYDzIxMjYxMDI4MTUyMzQz\\n" \
+	"WjAOMQwwCgYDVQQDDAN3ZWIwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAATdja8M\\n" \
+	"aR5cmmvwJowz4ir0ZgPQF97cJTsJnU/wrdDAVLlU3msxSBrVk+xhhXUDBXliL3j0\\n" \
+	"TJna1KoK1ikUg9yjo28wbTAdBgNVHQ4EFgQUTG3upqYfSkaoKQvPC662cjAh750w\\n" \
+	"HwYDVR0jBBgwFoAUTG3upqYfSkaoKQvPC662cjAh750wDwYDVR0TAQH/BAUwAwEB\\n" \
+	"/zAaBgNVHREEEzARgg93ZWIuZXhhbXBsZS5vcmcwCgYIKoZIzj0EAwIDSAAwRQIh\\n" \
+	"ALe8CLlzLpvrdoyInjhrkcsbRfVRcLNnh31Ne/Q+1f3wAiBNRoNBOgrZRAdshylB\\n" \
+	"+yDTMiyDFbGY6iJtHOTa47Ws3w==\\n" \
+	"-----END CERTIFICATE-----\\n"
+
 /* Parameters that make every command answer, one at least for each method. */
 static const struct {
 	const char *method, *parameters;
@@ -119,6 +133,9 @@ static const struct {
 	{"List", "{}"},
 	{"Show", "{\"plugin\":\"leak\"}"},
 	{"Routes", "{}"},
+	{"TestAccess", "{\"method\":\"GET\",\"url\":\"/leak/x\",\"cert\":\"" CERTIFICATE "\"}"},
+	{"TestAccess", "{\"method\":\"PUT\",\"url\":\"https://a/leak?b\",\"cert\":\"" CERTIFICATE "\"}"},
+	{"TestAccess", "{\"method\":\"GET\",\"url\":\"/\",\"from\":\"::1\",\"cert\":\"" CERTIFICATE "\"}"},
 	{"Dump", "{\"plugin\":\"leak\",\"peak\":true}"},
 	{"Dump", "{\"plugin\":\"leak\",\"base\":{\"plugin\":\"leak\",\"sites\":[]}}"},
 	{"Escapes", "{}"},

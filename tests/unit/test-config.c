@@ -249,8 +249,8 @@ static const struct {
 	{"    allow:\n      - any: true\n", "", 32, 5, "can never be reached; add allow:"},
 	{"    allow:\n      - any: true\n", "    allow: []\n", 34, 12, "can never be reached; add allow:"},
 	{"    allow:\n      - any: true\n", "    allow:\n", 34, 11, "can never be reached; add allow:"},
-	{"any: true", "any: false", 35, 9, "lets nobody in; write uri, dns, email"},
-	{"any: true", "{}", 35, 9, "lets nobody in"},
+	{"any: true", "any: false", 35, 9, "holds for nobody; write uri, trust_domain, dns, email"},
+	{"any: true", "{}", 35, 9, "holds for nobody"},
 	{"any: true", "{any: true, dns: a}", 35, 15, "remove one of both"},
 	{"any: true", "dns: a***b", 35, 14, "write * (within a part) or ** (across parts)"},
 	{"any: true", "dns: https://a", 35, 14, "write the bare name"},
@@ -261,6 +261,19 @@ static const struct {
 	{"any: true", "subject: 'CN=a\\'", 35, 18, "lone backslash"},
 	{"any: true", "fingerprint: abcd", 35, 22, "fingerprint must be 64 hexadecimal digits (SHA-256), not 4"},
 	{"any: true", "spki: xyz", 35, 15, "spki must be 64 hexadecimal digits (SHA-256), not 3 characters"},
+	{"any: true", "serial: 0a", 35, 17, "of one issuer only; add issuer or issuer_attributes"},
+	{"any: true", "{issuer: CN=a, serial: xy}", 35, 32, "serial must be hexadecimal digits"},
+	{"any: true", "issuer: ann", 35, 17, "can match no issuer"},
+	{"any: true", "subject_attributes: Acme", 35, 29, "write them as O=Example,OU=ops-*"},
+	{"any: true", "subject_attributes: 'O=Acme,,OU=a'", 35, 29, "is no list of attributes"},
+	{"any: true", "issuer_attributes: =a", 35, 28, "is no list of attributes"},
+	{"any: true", "ip: 192.0.2.0/33", 35, 13, "has no valid prefix length"},
+	{"any: true", "ip: host", 35, 13, "is no address or network"},
+	{"any: true", "source: 10.0.0.1/8", 35, 17, "has bits set beyond its prefix length"},
+	{"any: true", "source: \"::ffff:10.0.0.0/104\"", 35, 17, "write it as IPv4"},
+	{"any: true", "purpose: signing", 35, 18, "is no key purpose; write client-auth"},
+	{"any: true", "trust_domain: spiffe://a", 35, 23, "write its bare name in lower case"},
+	{"any: true", "any: true\n    deny:\n      - dns: https://a", 37, 14, "write the bare name"},
 	{"any: true", "dsn: a", 35, 9, "unknown key \"dsn\" in routes[1].allow[0]; did you mean \"dns\"?"},
 	{"[GET, POST]", "[GET, PSOT]", 26, 20, "did you mean \"POST\"?"},
 	{"[GET, POST]", "GET\n    hosts: [\"a:80\"]", 27, 12, "has a port; write the name alone"},
@@ -416,7 +429,8 @@ test_reference_has_every_section(void **state UNUSED)
 					   "tls[].client_crl\n",
 					   "listeners[].address\n",
 					   "plugins[].memory.hard\n",
-					   "routes[].allow[].fingerprint\n"};
+					   "routes[].allow[].fingerprint\n",
+					   "routes[].deny[].source\n"};
 	CLEANUP_FREE char *text = NULL;
 	size_t size = 0;
 	FILE *out = open_memstream(&text, &size);

@@ -408,6 +408,7 @@ set_up(void **state UNUSED)
 		.subject = "CN=x", .issuer = "CN=ca", .serial = "1", .spki_sha256 = "", .certificate_sha256 = ""};
 	for (size_t i = 0; i < IDENTITY_SAN_COUNT; i++)
 		stage.identity.san[i] = no_names;
+	stage.identity.purposes = no_names;
 	fake_transport_set_up(&stage.wire);
 	assert_int_equal(request_service_new(NULL, &stage.service), 0);
 	assert_int_equal(request_service_apply(stage.service, &stage.config), 0);

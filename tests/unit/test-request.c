@@ -337,6 +337,7 @@ set_up(void **state)
 		.subject = "CN=x", .issuer = "CN=ca", .serial = "1", .spki_sha256 = "", .certificate_sha256 = "00a0"};
 	for (size_t i = 0; i < IDENTITY_SAN_COUNT; i++)
 		stage->identity.san[i] = no_names;
+	stage->identity.purposes = no_names;
 	fake_transport_set_up(&stage->wire);
 	assert_int_equal(connection_new(&(struct connection_peer){.identity = &stage->identity,
 								  .address = "192.0.2.1",

@@ -22,6 +22,7 @@ static const struct identity web = {
 	.spki_sha256 = "aa",
 	.certificate_sha256 = "bb",
 	.san = {uris, dns, emails, no_names},
+	.purposes = no_names,
 };
 
 static char *get_items[] = {(char *) "GET", NULL};
@@ -57,7 +58,7 @@ found(const struct router *router, const char *method, const char *name, const c
 	struct router_match match;
 
 	memset(&match, 0xff, sizeof(match));
-	router_match(router, method, name, path, &web, &match);
+	router_match(router, method, name, path, &(struct access_peer){&web, NULL}, &match);
 	if (match.outcome != ROUTER_METHOD)
 		assert_string_equal(match.allow, "");
 	assert_int_equal(match.route == NULL, match.outcome == ROUTER_NOT_FOUND);
@@ -163,7 +164,7 @@ test_methods(void **state UNUSED)
 	assert_int_equal(found(router, "PUT", NULL, "/m"), 1);
 	assert_int_equal(found(router, "DELETE", NULL, "/n"), 2);
 	/* not the shorter path, whose rules are others */
-	router_match(router, "DELETE", NULL, "/m", &web, &match);
+	router_match(router, "DELETE", NULL, "/m", &(struct access_peer){&web, NULL}, &match);
 	assert_int_equal(match.outcome, ROUTER_METHOD);
 	assert_string_equal(match.allow, "GET, HEAD, POST, PUT");
 	assert_ptr_equal(match.route, &routes[0]);
@@ -171,46 +172,10 @@ test_methods(void **state UNUSED)
 	router_free(&router);
 }
 
-static bool
-allows(struct config_rule rule)
-{
-	struct config_route route = {.allow = &rule, .allow_count = 1};
-
-	return router_allows(&route, &web);
-}
-
-static void
-test_rules(void **state UNUSED)
-{
-	assert_true(allows((struct config_rule){.any = true}));
-	assert_false(allows((struct config_rule){.any = false}));
-	assert_false(allows((struct config_rule){.uri = (char *) ""}));
-	assert_true(allows((struct config_rule){.uri = (char *) "spiffe://example.org/*"}));
-	assert_true(allows((struct config_rule){.uri = (char *) "spiffe://example.org/ns/*"})); /* the second name */
-	assert_false(allows((struct config_rule){.uri = (char *) "spiffe://example.org/ns/web"}));
-	assert_false(allows((struct config_rule){.uri = (char *) "spiffe://EXAMPLE.org/web"}));
-	assert_true(allows((struct config_rule){.dns = (char *) "*.example.ORG"}));
-	assert_false(allows((struct config_rule){.dns = (char *) "*.org"}));
-	assert_true(allows((struct config_rule){.email = (char *) "*@example.org"}));
-	assert_false(allows((struct config_rule){.email = (char *) "ann@example.org"}));
-	assert_true(allows((struct config_rule){.subject = (char *) "CN=*,O=Real"}));
-	/* a comma inside a value is no end of it */
-	assert_false(allows((struct config_rule){.subject = (char *) "CN=web,*O=Real"}));
-	assert_true(allows((struct config_rule){.spki = (char *) "aa"}));
-	assert_false(allows((struct config_rule){.spki = (char *) "bb"}));
-	assert_true(allows((struct config_rule){.fingerprint = (char *) "bb"}));
-	assert_false(allows((struct config_rule){.fingerprint = (char *) "b*"}));
-	/* all that is asked must hold */
-	assert_true(allows((struct config_rule){.spki = (char *) "aa", .dns = (char *) "web.example.org"}));
-	assert_false(allows((struct config_rule){.spki = (char *) "aa", .dns = (char *) "db.example.org"}));
-	assert_false(allows((struct config_rule){.spki = (char *) "xx", .dns = (char *) "web.example.org"}));
-}
-
 static void
 test_deny_by_default(void **state UNUSED)
 {
 	struct config_rule rules[] = {{.spki = (char *) "xx"}, {.spki = (char *) "aa"}};
-	struct config_route nobody = {.allow = everybody, .allow_count = 0};
 	struct config_route routes[] = {
 		{.path = (char *) "/no", .allow = rules, .allow_count = 1},
 		{.path = (char *) "/yes", .allow = rules, .allow_count = 2},
@@ -219,11 +184,12 @@ test_deny_by_default(void **state UNUSED)
 	struct router *router = router_of(routes, ARRAY_LENGTH(routes));
 	struct router_match match;
 
-	assert_false(router_allows(&nobody, &web));
-	assert_false(router_allows(&routes[2], NULL));
-	router_match(router, "GET", NULL, "/no", &web, &match);
+	router_match(router, "GET", NULL, "/no", &(struct access_peer){&web, NULL}, &match);
 	assert_int_equal(match.outcome, ROUTER_DENIED);
 	assert_ptr_equal(match.route, &routes[0]);
+	assert_null(match.rule);
+	router_match(router, "GET", NULL, "/yes", &(struct access_peer){&web, NULL}, &match);
+	assert_ptr_equal(match.rule, &rules[1]);
 	assert_int_equal(found(router, "GET", NULL, "/yes"), 1);
 	assert_int_equal(found(router, "GET", NULL, "/other"), 2);
 	router_free(&router);
@@ -263,7 +229,6 @@ main(void)
 		cmocka_unit_test(test_prefix_of_everything),
 		cmocka_unit_test(test_hosts),
 		cmocka_unit_test(test_methods),
-		cmocka_unit_test(test_rules),
 		cmocka_unit_test(test_deny_by_default),
 		cmocka_unit_test(test_many_routes),
 	};
