@@ -24,13 +24,13 @@ list_row(const struct supervisor_plugin *p)
 	return json_pack("{s:o, s:o, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "name",
 			 command_text(p->name), "version", command_text(p->version), "state",
 			 supervisor_state_name(p->state), "instance", (json_int_t) p->instance, "requests",
-			 (json_int_t) p->requests, "errors", (json_int_t) list_errors(p), "inflight", (json_int_t) p->inflight, "queued",
-			 (json_int_t) p->queued, "live_bytes", (json_int_t) p->own.live_bytes, "foreign_bytes",
-			 (json_int_t) p->foreign.live_bytes, "resident_bytes",
-			 (json_int_t) (p->own.resident_bytes + p->foreign.resident_bytes), "soft_limit",
-			 (json_int_t) p->soft_limit, "hard_limit", (json_int_t) p->hard_limit, "escaped_bytes",
-			 (json_int_t) p->escaped_bytes, "restarts", (json_int_t) list_restarts(p), "zombies",
-			 (json_int_t) p->zombies);
+			 (json_int_t) p->requests, "errors", (json_int_t) list_errors(p), "inflight",
+			 (json_int_t) p->inflight, "queued", (json_int_t) p->queued, "live_bytes",
+			 (json_int_t) p->own.live_bytes, "foreign_bytes", (json_int_t) p->foreign.live_bytes,
+			 "resident_bytes", (json_int_t) (p->own.resident_bytes + p->foreign.resident_bytes),
+			 "soft_limit", (json_int_t) p->soft_limit, "hard_limit", (json_int_t) p->hard_limit,
+			 "escaped_bytes", (json_int_t) p->escaped_bytes, "restarts", (json_int_t) list_restarts(p),
+			 "zombies", (json_int_t) p->zombies);
 }
 
 int
