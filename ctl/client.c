@@ -66,6 +66,26 @@ client_free(struct client **client)
 	*client = NULL;
 }
 
+int
+client_explain(const char *path, int code, struct error *error)
+{
+	const char *cause = strerror(-code);
+
+	if (code == -ENOENT)
+		cause = "there is no such socket: is mtlsd running, and is this its socket (--socket)?";
+	else if (code == -ECONNREFUSED)
+		cause = "nobody listens there: mtlsd is not running";
+	else if (code == -EACCES || code == -EPERM)
+		cause = "permission denied: become a member of the socket's group, or root";
+	else if (code == -ETIMEDOUT)
+		cause = "it does not answer";
+	else if (code == -ECONNRESET)
+		cause = "it closed the connection";
+	else if (code == -EBADMSG)
+		cause = "what answers there is no mtlsd";
+	return error_set(error, code, "the daemon at %s is not reachable: %s", path, cause);
+}
+
 void
 client_reply_clear(struct client_reply *reply)
 {

@@ -16,6 +16,9 @@ struct client;
 int client_connect(const char *path, uint64_t timeout, struct client **ret);
 void client_free(struct client **client);
 
+/* What such a failure, or one of client_call, means and what to do about it; returns code. */
+int client_explain(const char *path, int code, struct error *error);
+
 struct client_reply {
 	char *error;        /* name of the error; NULL: a good reply */
 	json_t *parameters; /* an object */

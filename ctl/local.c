@@ -2,6 +2,7 @@
 #include "local.h"
 
 #include "command.h"
+#include "top-command.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -10,7 +11,7 @@
 
 struct local_command {
 	struct command row;
-	int (*run)(const json_t *parameters);
+	int (*run)(const json_t *arguments, const struct local_context *context);
 };
 
 /* The daemon's program: beside mtlsctl (a build tree, a private prefix), else where it was installed. */
@@ -33,9 +34,9 @@ local_find_daemon(char *buffer, size_t size)
 }
 
 static int
-local_check_config(const json_t *parameters)
+local_check_config(const json_t *arguments, const struct local_context *context UNUSED)
 {
-	const char *file = json_string_value(json_object_get(parameters, "file"));
+	const char *file = json_string_value(json_object_get(arguments, "file"));
 	char program[PATH_MAX];
 
 	local_find_daemon(program, sizeof(program));
@@ -56,6 +57,12 @@ static const struct local_command local_commands[] = {
 			.arguments = local_check_config_arguments},
 		.run = local_check_config,
 	},
+	{
+		.row = {.name = "top",
+			.help = "what the plugins do and hold, live, the worst first",
+			.arguments = top_arguments},
+		.run = top_command,
+	},
 };
 
 json_t *
@@ -69,10 +76,21 @@ local_describe(void)
 }
 
 int
-local_run(const char *name, const json_t *parameters)
+local_run(const char *name, json_t *parameters, const struct local_context *context, struct error *error)
 {
-	for (size_t i = 0; i < ARRAY_LENGTH(local_commands); i++)
-		if (strcmp(local_commands[i].row.name, name) == 0)
-			return local_commands[i].run(parameters);
-	return -1;
+	json_t *arguments = NULL;
+	const char *argument = NULL;
+	int r;
+
+	for (size_t i = 0; i < ARRAY_LENGTH(local_commands); i++) {
+		if (strcmp(local_commands[i].row.name, name) != 0)
+			continue;
+		r = command_check(&local_commands[i].row, parameters, &arguments, &argument, error);
+		if (r < 0)
+			return r;
+		r = local_commands[i].run(arguments, context);
+		json_decref(arguments);
+		return r;
+	}
+	return error_set(error, -EINVAL, "there is no such command");
 }

@@ -141,26 +141,6 @@ mtlsctl_read_options(struct mtlsctl *self, int argc, char **argv, struct error *
 
 /* --- the daemon ------------------------------------------------------------------------------------------ */
 
-static void
-mtlsctl_explain(const struct mtlsctl *self, int code, struct error *error)
-{
-	const char *cause = strerror(-code);
-
-	if (code == -ENOENT)
-		cause = "there is no such socket: is mtlsd running, and is this its socket (--socket)?";
-	else if (code == -ECONNREFUSED)
-		cause = "nobody listens there: mtlsd is not running";
-	else if (code == -EACCES || code == -EPERM)
-		cause = "permission denied: become a member of the socket's group, or root";
-	else if (code == -ETIMEDOUT)
-		cause = "it does not answer";
-	else if (code == -ECONNRESET)
-		cause = "it closed the connection";
-	else if (code == -EBADMSG)
-		cause = "what answers there is no mtlsd";
-	error_set(error, code, "the daemon at %s is not reachable: %s", self->socket, cause);
-}
-
 /* Connects and fetches the descriptions. */
 static int
 mtlsctl_reach(struct mtlsctl *self, struct error *error)
@@ -174,7 +154,7 @@ mtlsctl_reach(struct mtlsctl *self, struct error *error)
 	if (r == 0 && (reply.error || !json_is_array(json_object_get(reply.parameters, "commands"))))
 		r = -EBADMSG;
 	if (r < 0) {
-		mtlsctl_explain(self, r, error);
+		client_explain(self->socket, r, error);
 		return r;
 	}
 	self->commands = json_incref(json_object_get(reply.parameters, "commands"));
@@ -292,7 +272,7 @@ mtlsctl_give_up(const struct mtlsctl *self, int code, const struct client_reply 
 	struct error error = {0};
 
 	if (code != -ETIMEDOUT) {
-		mtlsctl_explain(self, code, &error);
+		client_explain(self->socket, code, &error);
 		return mtlsctl_complain(MTLSCTL_UNREACHABLE, error.text);
 	}
 	if (reply->job)
@@ -382,6 +362,7 @@ mtlsctl_command(struct mtlsctl *self, const json_t *command, bool local)
 	json_t *parameters = NULL;
 	struct error error = {0};
 	enum mtlsctl_exit code;
+	int r;
 
 	if (self->help) {
 		usage_print_command(stdout, command);
@@ -398,9 +379,16 @@ mtlsctl_command(struct mtlsctl *self, const json_t *command, bool local)
 		}
 	}
 	if (local) {
-		code = (enum mtlsctl_exit) local_run(self->words[0], parameters);
+		struct local_context context = {
+			.socket = self->socket,
+			.json = self->json,
+			.legend = self->legend,
+			.timeout = self->timeout ? (uint64_t) self->timeout : MTLSCTL_QUICK,
+		};
+
+		r = local_run(self->words[0], parameters, &context, &error);
 		json_decref(parameters);
-		return code;
+		return r < 0 ? mtlsctl_complain(MTLSCTL_USAGE, error.text) : (enum mtlsctl_exit) r;
 	}
 	if (output >= 0)
 		return mtlsctl_call(self, command, parameters, output);

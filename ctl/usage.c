@@ -88,7 +88,7 @@ usage_print(FILE *out, const struct usage_option *options, const json_t *local, 
 	if (json_array_size(commands) > 0)
 		fputs("\nCommands of the daemon:\n", out);
 	usage_commands(out, commands);
-	fputs("\nCommands that need no daemon:\n", out);
+	fputs("\nCommands of mtlsctl itself:\n", out);
 	usage_commands(out, local);
 	fputs("\nmtlsctl COMMAND --help tells more of one.\n"
 	      "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 daemon not reachable, 4 no such object, 5 denied, 6 "

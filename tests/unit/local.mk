@@ -7,7 +7,7 @@ unit_tests = \
 	tests/unit/test-identity tests/unit/test-access tests/unit/test-router \
 	tests/unit/test-deadline tests/unit/test-gate tests/unit/test-listener tests/unit/test-handover \
 	tests/unit/test-wire tests/unit/test-job tests/unit/test-command-table tests/unit/test-commands \
-	tests/unit/test-log tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render tests/unit/test-format tests/unit/test-difference \
+	tests/unit/test-log tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render tests/unit/test-top tests/unit/test-format tests/unit/test-difference \
 	tests/unit/test-heap tests/unit/test-heap-threads tests/unit/test-scope tests/unit/test-scope-image \
 	tests/unit/test-exposure tests/unit/test-request tests/unit/test-pool tests/unit/test-settings tests/unit/test-fixtures \
 	tests/unit/test-whoami
@@ -76,6 +76,9 @@ tests_unit_test_arguments_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/ctl
 tests_unit_test_render_SOURCES = tests/unit/test-render.c ctl/render.c daemon/units.c
 tests_unit_test_render_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
 tests_unit_test_render_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/ctl
+tests_unit_test_top_SOURCES = tests/unit/test-top.c ctl/top.c ctl/top-draw.c
+tests_unit_test_top_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) -lm
+tests_unit_test_top_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/ctl
 
 # dumps
 tests_unit_test_format_SOURCES = tests/unit/test-format.c daemon/pprof.c daemon/format-folded.c daemon/format-pprof.c
