@@ -6,6 +6,8 @@
  * With RATE (requests a second, all connections together) each asks at set times instead, and " P50 P99" follow, in
  * microseconds from the set time, so that waiting for a late answer counts for all who had to wait. A connection whose
  * end an answer has announced is opened anew; one that ends unannounced is a failure.
+ * With - for SECONDS all connections are opened first; then for each number read from standard input that many requests
+ * are made and "REQUESTS FAILURES SECONDS" is printed, so that whoever measures the server looks at it in between.
  */
 #include <errno.h>
 #include <gnutls/gnutls.h>
@@ -33,6 +35,11 @@ enum { TAKEN_MOST = 1 << 21 };
 static float taken[TAKEN_MOST]; /* microseconds, of the requests in the window */
 static atomic_ulong taken_count;
 static atomic_bool measuring;
+
+/* Batches: how many requests of the one under way have not begun yet. */
+static bool in_batches;
+static atomic_long left;
+static pthread_barrier_t batch_begins, batch_ends;
 
 static double
 now(void)
@@ -136,6 +143,17 @@ answer_read(gnutls_session_t session, char *buffer, size_t size)
 	return strcasestr(buffer, "\nconnection: close\r") ? 1 : 0;
 }
 
+/* True: one more request is to be made. Waits between batches, with the connection open. */
+static bool
+is_wanted(void)
+{
+	while (in_batches && atomic_load(&running) && atomic_fetch_sub(&left, 1) <= 0) {
+		(void) pthread_barrier_wait(&batch_ends);
+		(void) pthread_barrier_wait(&batch_begins);
+	}
+	return atomic_load(&running);
+}
+
 static void *
 connection_run(void *offset)
 {
@@ -143,7 +161,7 @@ connection_run(void *offset)
 	char buffer[16384];
 	double due = now() + *(double *) offset;
 
-	while (atomic_load(&running)) {
+	while (is_wanted()) {
 		if (!session && connection_open(&session) < 0) {
 			session = NULL;
 			atomic_fetch_add(&failures, 1);
@@ -174,6 +192,56 @@ connection_run(void *offset)
 	return NULL;
 }
 
+static void
+run_batches(void)
+{
+	char line[32];
+
+	(void) pthread_barrier_wait(&batch_ends); /* every connection's thread is there */
+	while (fflush(stdout) == 0 && fgets(line, sizeof(line), stdin)) {
+		unsigned long before = atomic_load(&requests), failed = atomic_load(&failures);
+		double began = now();
+		atomic_store(&left, atol(line));
+		(void) pthread_barrier_wait(&batch_begins);
+		(void) pthread_barrier_wait(&batch_ends);
+		printf("%lu %lu %.6f\n", atomic_load(&requests) - before, atomic_load(&failures) - failed,
+		       (now() - began) / 1e9);
+	}
+	atomic_store(&running, false);
+	(void) pthread_barrier_wait(&batch_begins);
+}
+
+static void
+run_window(int connections, int seconds)
+{
+	const struct timespec window = {.tv_sec = seconds};
+
+	/* It opens when every connection has had an answer on average. */
+	while (atomic_load(&requests) + atomic_load(&failures) < (unsigned long) connections * 2)
+		(void) sched_yield();
+	atomic_store(&measuring, true);
+	unsigned long before = atomic_load(&requests);
+	double began = now();
+	(void) nanosleep(&window, NULL);
+	unsigned long after = atomic_load(&requests);
+	atomic_store(&measuring, false);
+	double ended = now();
+	atomic_store(&running, false);
+	printf("%lu %lu %.3f", after - before, atomic_load(&failures), (ended - began) / 1e9);
+}
+
+static void
+print_taken(void)
+{
+	unsigned long count = atomic_load(&taken_count);
+
+	count = count < TAKEN_MOST ? count : TAKEN_MOST;
+	qsort(taken, count, sizeof(*taken), compare_taken);
+	if (count > 0)
+		printf(" %.1f %.1f", (double) taken[count / 2], (double) taken[count * 99 / 100]);
+	printf("\n");
+}
+
 int
 main(int argc, char **argv)
 {
@@ -197,34 +265,22 @@ main(int argc, char **argv)
 		return 1;
 	if (argc == 10 && atof(argv[9]) > 0)
 		interval = 1e9 * connections / atof(argv[9]);
-	struct timespec begin, end;
-	struct timespec window = {.tv_sec = atoi(argv[8])};
+	in_batches = strcmp(argv[8], "-") == 0;
+	(void) pthread_barrier_init(&batch_begins, NULL, (unsigned) connections + 1);
+	(void) pthread_barrier_init(&batch_ends, NULL, (unsigned) connections + 1);
 	for (int i = 0; i < connections; i++) {
 		offsets[i] = interval * i / connections;
 		if (pthread_create(&threads[i], NULL, connection_run, &offsets[i]) != 0)
 			return 1;
 	}
-	/* The window opens when every connection has had an answer on average. */
-	while (atomic_load(&requests) + atomic_load(&failures) < (unsigned long) connections * 2)
-		(void) sched_yield();
-	atomic_store(&measuring, true);
-	unsigned long before = atomic_load(&requests);
-	(void) clock_gettime(CLOCK_MONOTONIC, &begin);
-	(void) nanosleep(&window, NULL);
-	unsigned long after = atomic_load(&requests);
-	atomic_store(&measuring, false);
-	(void) clock_gettime(CLOCK_MONOTONIC, &end);
-	atomic_store(&running, false);
+	if (in_batches)
+		run_batches();
+	else
+		run_window(connections, atoi(argv[8]));
 	for (int i = 0; i < connections; i++)
 		(void) pthread_join(threads[i], NULL);
-	printf("%lu %lu %.3f", after - before, atomic_load(&failures),
-	       (double) (end.tv_sec - begin.tv_sec) + (double) (end.tv_nsec - begin.tv_nsec) / 1e9);
-	unsigned long count = atomic_load(&taken_count);
-	count = count < TAKEN_MOST ? count : TAKEN_MOST;
-	qsort(taken, count, sizeof(*taken), compare_taken);
-	if (count > 0)
-		printf(" %.1f %.1f", (double) taken[count / 2], (double) taken[count * 99 / 100]);
-	printf("\n");
+	if (!in_batches)
+		print_taken();
 	free(offsets);
 	free(threads);
 	gnutls_certificate_free_credentials(credentials);

@@ -24,7 +24,6 @@ import varlink
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("MTLSD_BUILD") or ROOT / "build").resolve()
-COMMAND = (str(BUILD / "mtlsd"), "--config")
 #: False under ASan and TSan, which bring their own malloc: plugins allocate unsupervised then.
 HEAP_LAYER = "-DMTLSD_HEAP_LAYER=0" not in (BUILD / "Makefile").read_text() if (BUILD / "Makefile").exists() else True
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -64,15 +63,15 @@ class Record(str):
         return {name: value[1:-1] if value.startswith('"') else value for name, value in found}
 
 
-def plugin_path(name):
+def plugin_path(name, build=BUILD):
     """A plugin of the build by file name: a fixture first, then the shipped ones."""
     if os.path.isabs(name):
         return name
     for folder in ("tests/plugins", "plugins"):
-        path = BUILD / folder / name
+        path = build / folder / name
         if path.exists():
             return str(path)
-    raise FileNotFoundError(f"{name} is built neither in {BUILD}/tests/plugins nor in {BUILD}/plugins")
+    raise FileNotFoundError(f"{name} is built neither in {build}/tests/plugins nor in {build}/plugins")
 
 
 def default_route(plugin):
@@ -83,10 +82,10 @@ def default_route(plugin):
 class Daemon:
     def __init__(self, pki, folder, *, plugins=None, routes=None, listeners=None, limits=None, tls=None,
                  control=None, settings=None, config=None, env=None, pass_fds=(), arguments=(), text=None,
-                 wrapper=()):
+                 wrapper=(), build=BUILD):
         """plugins, routes, listeners: lists of mappings as in the file. limits, tls, control, settings (the `daemon:`
         mapping) and config (the whole document) are laid over the defaults. text: the file as it is, instead of all of
-        these. env: more environment. wrapper: a command to run the daemon under."""
+        these. env: more environment. wrapper: a command to run the daemon under. build: the folder it was built in."""
         self.pki, self.folder = pki, pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.run_directory = self.folder / "run"
@@ -95,6 +94,7 @@ class Daemon:
         self.config_path = self.folder / "mtlsd.yaml"
         self.log_path = self.folder / "log"
         self.env, self.pass_fds, self.arguments, self.wrapper = env or {}, pass_fds, arguments, wrapper
+        self.build = pathlib.Path(build)
         self.process, self.notify = None, None
         self.expected_exit = 0
         self._ports, self._closables, self._loads = None, [], []
@@ -107,7 +107,7 @@ class Daemon:
     def _defaults(self, plugins, routes, listeners, limits, tls, control, settings, config):
         if plugins is None:
             plugins = [dict(name="echo", path="echo.so"), dict(name="whoami", path="whoami.so")]
-        plugins = [dict(plugin, path=plugin_path(plugin["path"])) for plugin in plugins]
+        plugins = [dict(plugin, path=plugin_path(plugin["path"], self.build)) for plugin in plugins]
         if routes is None:
             routes = [default_route(plugin["name"]) for plugin in plugins]
         base = {
@@ -140,8 +140,9 @@ class Daemon:
                 environment.pop(name, None)
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [*self.wrapper, *COMMAND, *self.arguments, str(self.config_path)], stdin=subprocess.DEVNULL,
-                stdout=log, stderr=log, env=environment, pass_fds=self.pass_fds, start_new_session=True)
+                [*self.wrapper, str(self.build / "mtlsd"), "--config", *self.arguments, str(self.config_path)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, pass_fds=self.pass_fds,
+                start_new_session=True)
         if wait:
             self.wait_ready()
 
@@ -232,8 +233,8 @@ class Daemon:
 
     def ctl_raw(self, *args, timeout=None, socket=None, wrapper=(), env=None):
         """(exit code, stdout, stderr) of mtlsctl."""
-        done = subprocess.run([*wrapper, str(BUILD / "mtlsctl"), "--socket", socket or self.socket, *map(str, args)],
-                              capture_output=True, text=True, errors="replace", timeout=timeout or PATIENCE + 60,
+        command = [*wrapper, str(self.build / "mtlsctl"), "--socket", socket or self.socket, *map(str, args)]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=timeout or PATIENCE + 60,
                               env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL)
         return done.returncode, done.stdout, done.stderr
 
@@ -264,7 +265,8 @@ class Daemon:
     def edit(self, **change):
         """Lays a change over the configuration and writes the file (no reload). Lists are replaced whole."""
         if "plugins" in change:
-            change["plugins"] = [dict(plugin, path=plugin_path(plugin["path"])) for plugin in change["plugins"]]
+            change["plugins"] = [dict(plugin, path=plugin_path(plugin["path"], self.build))
+                                 for plugin in change["plugins"]]
         self.config = document.merge(self.config, change)
         self.write()
 
