@@ -234,8 +234,8 @@ class Daemon:
     def ctl_raw(self, *args, timeout=None, socket=None, wrapper=(), env=None):
         """(exit code, stdout, stderr) of mtlsctl."""
         command = [*wrapper, str(self.build / "mtlsctl"), "--socket", socket or self.socket, *map(str, args)]
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=timeout or PATIENCE + 60,
-                              env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL,
+                              timeout=timeout or PATIENCE + 60, env={**os.environ, **(env or {})})
         return done.returncode, done.stdout, done.stderr
 
     def ctl(self, *args):
