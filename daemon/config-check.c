@@ -232,7 +232,7 @@ listeners_check(struct schema_reader *reader, struct config *config)
 }
 
 static int
-plugin_check(struct schema_reader *reader, struct config_plugin *plugin)
+plugin_check(struct schema_reader *reader, const struct config *config, struct config_plugin *plugin)
 {
 	const struct yaml_node *memory = yaml_get(plugin->node, "memory");
 
@@ -245,6 +245,7 @@ plugin_check(struct schema_reader *reader, struct config_plugin *plugin)
 				      " bytes%s); lower soft or raise hard",
 				      plugin->memory_soft, plugin->memory_hard,
 				      yaml_get(memory, "hard") ? "" : ", its default");
+	config_check_policy(reader, config, plugin);
 	if (plugin->isolation != 0)
 		(void) schema_mistake(
 			reader, config_place(plugin->node, "isolation"),
@@ -288,6 +289,21 @@ control_check(struct schema_reader *reader, struct config *config)
 	return 0;
 }
 
+/* Where the service manager gives a folder that lasts, dumps have one. */
+static int
+dumps_check(struct config *config)
+{
+	const char *state = getenv("STATE_DIRECTORY");
+
+	if (config->daemon.dump_directory || !state || !*state)
+		return 0;
+	if (asprintf(&config->daemon.dump_directory, "%.*s/dumps", (int) strcspn(state, ":"), state) < 0) {
+		config->daemon.dump_directory = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
 int
 config_check(struct schema_reader *reader, struct config *config)
 {
@@ -306,10 +322,12 @@ config_check(struct schema_reader *reader, struct config *config)
 	if (r == 0)
 		r = names_check(reader, "route", config->routes, config->route_count, sizeof(*config->routes),
 				offsetof(struct config_route, node));
+	if (r == 0)
+		r = dumps_check(config);
 	for (size_t i = 0; r == 0 && i < config->tls_count; i++)
 		tls_check(reader, &config->tls[i]);
 	for (size_t i = 0; r == 0 && i < config->plugin_count; i++)
-		r = plugin_check(reader, &config->plugins[i]);
+		r = plugin_check(reader, config, &config->plugins[i]);
 	if (r == 0)
 		r = control_check(reader, config);
 	if (r == 0)

@@ -40,6 +40,13 @@ static const struct schema_row daemon_rows[] = {
 	{"drain_timeout", SCHEMA_DURATION, offsetof(struct config, daemon.drain_timeout), .min = 0, .max = DAY,
 	 .fallback = "30s",
 	 .help = "How long requests may take to end when the daemon stops; later ones are cancelled."},
+	{"dump_directory", SCHEMA_PATH, offsetof(struct config, daemon.dump_directory), .min = 1, .max = TEXT_LENGTH,
+	 .help = "Folder for the dumps that policy takes (memory.leak). Default: dumps in the state folder systemd "
+		 "gives; else none are taken."},
+	{"dump_count", SCHEMA_INT, offsetof(struct config, daemon.dump_count), .min = 1, .max = 100000,
+	 .fallback = "32", .help = "Dumps kept there at most; the oldest go first."},
+	{"dump_bytes", SCHEMA_SIZE, offsetof(struct config, daemon.dump_bytes), .min = MIB, .max = TIB,
+	 .fallback = "256MiB", .help = "Their bytes at most."},
 	{"memory_decay", SCHEMA_DURATION, offsetof(struct config, daemon.memory_decay), .min = 0, .max = DAY,
 	 .fallback = "10s", .help = "Free pages of plugin heaps go back to the kernel after this long; 0s: at once."},
 	{.key = NULL},
@@ -142,6 +149,12 @@ static const struct schema_row memory_rows[] = {
 	 .fallback = "ignore",
 	 .help = "After a free of what is no live block (which is never done, but recorded): ignore, or restart: "
 		 "replace the instance, at most once a minute."},
+	{"on_limit", SCHEMA_CHOICE, offsetof(struct config_plugin, policy.on_limit), .choices = "restart|ignore",
+	 .fallback = "restart",
+	 .help = "Near memory.hard (at 90 %, own and foreign bytes together, after it was asked to give back what it "
+		 "can). restart: the instance is replaced, and from 97 % on its requests are refused until that is done. "
+		 "ignore: its allocations fail at memory.hard, and no more is done."},
+	{"leak", SCHEMA_GROUP, .offset = 0, .rows = config_leak_rows, .help = "What is done about growth."},
 	{"sample_interval", SCHEMA_SIZE, offsetof(struct config_plugin, memory_sample_interval), .min = 0,
 	 .max = 64 * MIB, .fallback = "2MiB",
 	 .help = "The call stack of about every so many allocated bytes is recorded; call sites are exact without it. "
@@ -161,6 +174,10 @@ static const struct schema_row plugin_rows[] = {
 	 .help = "arena: in the daemon's process, on heaps of its own. process: in a process of its own; comes after "
 		 "the first release and is refused until then."},
 	{"memory", SCHEMA_GROUP, .offset = 0, .rows = memory_rows, .help = "Bounds of the plugin's own heap."},
+	{"restart", SCHEMA_GROUP, .offset = 0, .rows = config_restart_rows,
+	 .help = "How often the plugin is restarted by itself."},
+	{"breaker", SCHEMA_GROUP, .offset = 0, .rows = config_breaker_rows,
+	 .help = "When its requests are refused with 503 instead of tried."},
 	{"threads", SCHEMA_INT, offsetof(struct config_plugin, threads), .min = 1, .max = 1024, .fallback = "4",
 	 .help = "Threads of the pool that serves a blocking plugin."},
 	{"queue", SCHEMA_INT, offsetof(struct config_plugin, queue), .min = 0, .max = 1000000, .fallback = "64",

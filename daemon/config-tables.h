@@ -8,6 +8,8 @@
 
 /* Read into a zeroed struct config. */
 extern const struct schema_row config_rows[];
+/* Of one plugin, into struct config_plugin (config-policy.c). */
+extern const struct schema_row config_leak_rows[], config_restart_rows[], config_breaker_rows[];
 
 /* Releases what the tables and the checks put into the snapshot: strings, lists and their items, not the tree. */
 void config_tables_release(struct config *config);

@@ -9,7 +9,10 @@
  * Units: bytes, microseconds. Threads: a snapshot is read-only and may be shared; ref/unref from any thread.
  * Owns: everything reachable from the snapshot, until the last unref.
  */
+#include "breaker.h"
+#include "budget.h"
 #include "error.h"
+#include "policy.h"
 #include "schema.h"
 
 #include <stdbool.h>
@@ -48,6 +51,15 @@ struct config_limits {
 	int64_t header_count;
 };
 
+/* How a plugin is watched; what is done then is its policy. */
+struct config_leak {
+	bool watch, probe;
+	double min_rate; /* bytes a request */
+	uint64_t min_growth, warm_up;
+	int64_t warm_up_requests, probe_per_hour;
+	double probe_load; /* 0..1 */
+};
+
 struct config_plugin {
 	char *name;
 	char *path; /* absolute, or relative to daemon.plugin_directory */
@@ -56,6 +68,10 @@ struct config_plugin {
 	uint64_t memory_soft, memory_hard;
 	int memory_on_fault; /* enum config_fault */
 	uint64_t memory_sample_interval; /* 0: no call stacks are sampled */
+	struct config_leak leak;
+	struct policy_settings policy;
+	struct budget_settings budget;
+	struct breaker_settings breaker;
 	int64_t threads, queue;     /* of the pool of a blocking plugin */
 	uint64_t deadline;          /* for one request in this plugin */
 	uint64_t start_timeout, drain_timeout;
@@ -106,6 +122,9 @@ struct config {
 		int log_level;   /* syslog level */
 		char *run_directory, *plugin_directory;
 		uint64_t drain_timeout;
+		char *dump_directory; /* NULL: no dumps are written */
+		int64_t dump_count;
+		uint64_t dump_bytes;
 		uint64_t memory_decay; /* free pages of plugin heaps go back after this long */
 	} daemon;
 	struct config_control control;

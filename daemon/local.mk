@@ -21,18 +21,21 @@ mtlsd_schema = \
 	daemon/schema-value.h daemon/schema-nearest.c daemon/schema-reference.c
 mtlsd_config = \
 	daemon/config.c daemon/config.h daemon/config-tables.c daemon/config-tables.h daemon/config-routes.c \
-	daemon/config-check.c daemon/config-check.h daemon/config-rules.c daemon/network.c daemon/network.h
+	daemon/config-check.c daemon/config-check.h daemon/config-policy.c daemon/policy.h \
+	daemon/budget.h daemon/breaker.h daemon/verdict.h daemon/config-rules.c daemon/network.c daemon/network.h
 mtlsd_access = \
 	daemon/yaml.c daemon/yaml.h daemon/glob.c daemon/glob.h daemon/identity.c daemon/identity.h daemon/router.c daemon/router.h daemon/access.c daemon/access.h
 mtlsd_plugin = \
 	daemon/response.c daemon/response.h daemon/signals.h daemon/exposure.c daemon/exposure.h daemon/connection.c daemon/connection.h daemon/settings.c daemon/settings.h \
 	daemon/image.c daemon/image.h daemon/instance.c daemon/instance.h daemon/instance-internal.h \
-	daemon/instance-call.c daemon/instance-start.c daemon/monotonic.h daemon/plugin.c daemon/plugin.h
+	daemon/breaker.c daemon/instance-call.c daemon/instance-start.c daemon/monotonic.h daemon/plugin.c daemon/plugin.h
 mtlsd_request = \
 	daemon/snapshot.c daemon/snapshot.h daemon/request.c daemon/request.h daemon/step.c daemon/step.h daemon/host.c \
 	daemon/host.h daemon/supervisor.c daemon/supervisor.h daemon/supervisor-internal.h daemon/supervisor-apply.c \
 	daemon/supervisor-view.c daemon/supervisor-dump.c daemon/supervisor-peak.c daemon/supervisor-fault.c \
 	daemon/places.c daemon/places.h
+mtlsd_policy = \
+	daemon/policy.c daemon/budget.c daemon/archive.c daemon/archive.h daemon/event.c daemon/event.h
 mtlsd_format = \
 	daemon/portion.h daemon/pprof.c daemon/pprof.h daemon/format.h daemon/format-folded.c daemon/format-pprof.c \
 	daemon/callers.c daemon/callers.h daemon/difference.c daemon/difference.h
@@ -50,7 +53,7 @@ mtlsd_control = \
 	daemon/peer.c daemon/peer.h daemon/caller.c daemon/caller.h daemon/caller-internal.h \
 	daemon/caller-call.c daemon/caller-job.c daemon/control.c daemon/control.h
 
-mtlsd_SOURCES = $(mtlsd_base) $(mtlsd_heap) $(mtlsd_schema) $(mtlsd_config) $(mtlsd_access) $(mtlsd_plugin) $(mtlsd_request) \
+mtlsd_SOURCES = $(mtlsd_base) $(mtlsd_heap) $(mtlsd_schema) $(mtlsd_config) $(mtlsd_access) $(mtlsd_plugin) $(mtlsd_policy) $(mtlsd_request) \
 	$(mtlsd_gate) $(mtlsd_edge) $(mtlsd_format) $(mtlsd_control) daemon/command-sampling.c daemon/server.c daemon/server.h daemon/main.c
 EXTRA_mtlsd_DEPENDENCIES = $(srcdir)/daemon/exports.list
 mtlsd_LDADD = $(GNUTLS_LIBS) $(SYSTEMD_LIBS) $(YAML_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS) $(DW_LIBS) $(ELF_LIBS) $(ZLIB_LIBS) -lresolv -lpthread -ldl

@@ -115,6 +115,25 @@ schema_value_duration(const char *text, int64_t *ret)
 }
 
 int
+schema_value_decimal(const char *text, double *ret)
+{
+	size_t whole = strspn(text, "0123456789");
+	size_t part = text[whole] == '.' ? strspn(text + whole + 1, "0123456789") : 0;
+	double value = 0, weight = 1;
+
+	if (whole + part == 0 || text[whole + (text[whole] == '.') + part] != '\0')
+		return -EINVAL;
+	if (whole > 15 || part > 15)
+		return -ERANGE;
+	for (size_t i = 0; i < whole; i++)
+		value = value * 10 + (text[i] - '0');
+	for (size_t i = 0; i < part; i++)
+		value += (text[whole + 1 + i] - '0') * (weight /= 10);
+	*ret = value;
+	return 0;
+}
+
+int
 schema_value_mode(const char *text, unsigned *ret)
 {
 	unsigned value = 0;
@@ -154,6 +173,10 @@ schema_value_format(enum schema_type type, int64_t value, char *text, size_t siz
 	const struct unit *units = type == SCHEMA_DURATION ? duration_units : size_units;
 	size_t count = type == SCHEMA_DURATION ? ARRAY_LENGTH(duration_units) : ARRAY_LENGTH(size_units);
 
+	if (type == SCHEMA_DECIMAL) {
+		(void) snprintf(text, size, "%g", (double) value / 1000);
+		return;
+	}
 	if (type != SCHEMA_SIZE && type != SCHEMA_DURATION) {
 		(void) snprintf(text, size, "%" PRId64, value);
 		return;
@@ -214,18 +237,21 @@ schema_value_describe(const struct schema_row *row, char *text, size_t size)
 		[SCHEMA_MODE] = "an octal file mode such as 0660",
 		[SCHEMA_CHOICE] = "one of ",
 		[SCHEMA_STRINGS] = "a word or a list of them",
+		[SCHEMA_DECIMAL] = "a number",
+		[SCHEMA_FLAGS] = "none or some of ",
 		[SCHEMA_GROUP] = "a mapping (\"key: value\" lines, indented)",
 		[SCHEMA_LIST] = "a list of mappings (each begins with \"- \")",
 		[SCHEMA_ANY] = "a mapping",
 	};
 	char rest[200] = "";
 
-	if ((row->type == SCHEMA_CHOICE || row->type == SCHEMA_STRINGS) && row->choices) {
+	if ((row->type == SCHEMA_CHOICE || row->type == SCHEMA_STRINGS || row->type == SCHEMA_FLAGS) && row->choices) {
 		schema_value_choices(row->choices, rest, sizeof(rest));
 		(void) snprintf(text, size, "%s%s%s", kinds[row->type], row->type == SCHEMA_STRINGS ? ": " : "", rest);
 		return;
 	}
-	if (row->type == SCHEMA_INT || row->type == SCHEMA_SIZE || row->type == SCHEMA_DURATION)
+	if (row->type == SCHEMA_INT || row->type == SCHEMA_SIZE || row->type == SCHEMA_DURATION ||
+	    row->type == SCHEMA_DECIMAL)
 		schema_value_range(row, rest, sizeof(rest));
 	(void) snprintf(text, size, "%s%s", kinds[row->type], rest);
 }

@@ -15,6 +15,8 @@ int schema_value_bool(const char *text, bool *ret);
 int schema_value_int(const char *text, int64_t *ret);
 int schema_value_size(const char *text, int64_t *ret);
 int schema_value_duration(const char *text, int64_t *ret);
+/* "0.8", "16", ".25": no sign, no exponent, no locale. */
+int schema_value_decimal(const char *text, double *ret);
 int schema_value_mode(const char *text, unsigned *ret);
 /* Index of text in "a|b|c", or -EINVAL. */
 int schema_value_choice(const char *text, const char *choices);

@@ -101,6 +101,20 @@ choice_mistake(struct schema_reader *reader, const struct schema_row *row, const
 	return row_mistake(reader, row, node, what);
 }
 
+static int
+decimal_read(const struct schema_row *row, const char *text, double *ret)
+{
+	double value;
+	int r = schema_value_decimal(text, &value);
+
+	if (r == 0 && (row->min != 0 || row->max != 0) &&
+	    (value * 1000 < (double) row->min || value * 1000 > (double) row->max))
+		r = -ERANGE;
+	if (r == 0)
+		*ret = value;
+	return r;
+}
+
 /* One scalar, from the file or from the row's default; node is where a mistake is shown. */
 static int
 scalar_read(struct schema_reader *reader, const struct schema_row *row, const struct yaml_node *node, const char *text,
@@ -126,6 +140,9 @@ scalar_read(struct schema_reader *reader, const struct schema_row *row, const st
 		break;
 	case SCHEMA_MODE:
 		r = schema_value_mode(text, field);
+		break;
+	case SCHEMA_DECIMAL:
+		r = decimal_read(row, text, field);
 		break;
 	case SCHEMA_CHOICE:
 		r = schema_value_choice(text, row->choices);
@@ -197,6 +214,28 @@ strings_read(struct schema_reader *reader, const struct schema_row *row, const s
 }
 
 static int
+flags_read(struct schema_reader *reader, const struct schema_row *row, const struct yaml_node *node, unsigned *ret)
+{
+	size_t count = node->kind == YAML_SCALAR ? 1 : node->count;
+	unsigned flags = 0;
+
+	if (node->kind == YAML_MAP)
+		return row_mistake(reader, row, node, "is a mapping; write a word or a list of them");
+	for (size_t i = 0; i < count; i++) {
+		const struct yaml_node *item = node->kind == YAML_SCALAR ? node : node->values[i];
+
+		if (item->kind != YAML_SCALAR)
+			return row_mistake(reader, row, item, "holds a list or mapping; every item must be a word");
+		int bit = schema_value_choice(item->text, row->choices);
+		if (bit < 0)
+			return choice_mistake(reader, row, item, item->text);
+		flags |= 1U << (unsigned) bit;
+	}
+	*ret = flags;
+	return 0;
+}
+
+static int
 list_read(struct schema_reader *reader, const struct schema_row *row, const struct yaml_node *node, void *base)
 {
 	size_t key_end, item_end;
@@ -240,6 +279,8 @@ value_read(struct schema_reader *reader, const struct schema_row *row, const str
 	switch (row->type) {
 	case SCHEMA_STRINGS:
 		return strings_read(reader, row, node, field);
+	case SCHEMA_FLAGS:
+		return flags_read(reader, row, node, field);
 	case SCHEMA_GROUP:
 		end = schema_reader_enter_key(reader, row->key);
 		r = schema_read(reader, row->rows, node, field);
@@ -260,6 +301,24 @@ value_read(struct schema_reader *reader, const struct schema_row *row, const str
 	}
 }
 
+static int
+flags_default(struct schema_reader *reader, const struct schema_row *row, const struct yaml_node *map, unsigned *ret)
+{
+	char word[64];
+
+	*ret = 0;
+	for (const char *p = row->fallback; *p != '\0';) {
+		size_t length = strcspn(p, "|");
+		(void) snprintf(word, sizeof(word), "%.*s", (int) length, p);
+		int bit = schema_value_choice(word, row->choices);
+		if (bit < 0)
+			return choice_mistake(reader, row, map, word);
+		*ret |= 1U << (unsigned) bit;
+		p += length + (p[length] == '|');
+	}
+	return 0;
+}
+
 /* A default is parsed like the file's text, so that the reference shows what is used. A table made at run time may hold
  * a wrong one: that is a mistake like others, not a bug of ours. */
 static int
@@ -278,6 +337,8 @@ default_read(struct schema_reader *reader, const struct schema_row *row, const s
 	}
 	if (!row->fallback || row->type == SCHEMA_LIST || row->type == SCHEMA_ANY)
 		return 0;
+	if (row->type == SCHEMA_FLAGS)
+		return flags_default(reader, row, map, (unsigned *) strings);
 	if (row->type != SCHEMA_STRINGS)
 		return scalar_read(reader, row, map, row->fallback, (char *) base + row->offset);
 	strings_clear(strings);

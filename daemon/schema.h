@@ -29,6 +29,8 @@ enum schema_type {
 	SCHEMA_MODE,     /* unsigned: octal file mode, 0660 */
 	SCHEMA_CHOICE,   /* int: index into choices */
 	SCHEMA_STRINGS,  /* struct schema_strings: one scalar or a list of them */
+	SCHEMA_DECIMAL,  /* double, never negative: 0.8; min and max in thousandths */
+	SCHEMA_FLAGS,    /* unsigned: the set of the choices' indexes as bits, from one word or a list of them */
 	SCHEMA_GROUP,    /* a nested mapping read with `rows` into the struct at offset */
 	SCHEMA_LIST,     /* a list of mappings, handed one by one to `item` */
 	SCHEMA_ANY,      /* const struct yaml_node *, not checked here (a plugin's own config) */
@@ -47,8 +49,8 @@ struct schema_row {
 	size_t offset;
 	bool required;
 	int64_t min, max;           /* INT, SIZE, DURATION (in microseconds): both 0 = no bound; STRING/PATH: length */
-	const char *fallback;       /* default as text, parsed like the file's; NULL: zero/NULL */
-	const char *choices;        /* CHOICE: "off|soft|required" */
+	const char *fallback;       /* default as text, parsed like the file's (FLAGS: "a|b"); NULL: zero/NULL */
+	const char *choices;        /* CHOICE, FLAGS: "off|soft|required" */
 	const char *unit;           /* for the reference: "bytes", "duration", … NULL: from the type */
 	const char *help;           /* one or two sentences for the reference */
 	const struct schema_row *rows; /* GROUP, LIST: the nested table, ended by a row without key */

@@ -11,6 +11,7 @@ unit_tests = \
 	tests/unit/test-heap tests/unit/test-heap-threads tests/unit/test-scope tests/unit/test-scope-image \
 	tests/unit/test-exposure tests/unit/test-request tests/unit/test-pool tests/unit/test-settings tests/unit/test-fixtures \
 	tests/unit/test-whoami
+unit_tests += tests/unit/test-policy tests/unit/test-budget tests/unit/test-breaker tests/unit/test-archive
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
@@ -35,6 +36,16 @@ tests_unit_test_access_SOURCES = tests/unit/test-access.c daemon/access.c daemon
 tests_unit_test_access_LDADD = $(CMOCKA_LIBS)
 tests_unit_test_router_SOURCES = tests/unit/test-router.c daemon/router.c daemon/access.c daemon/network.c daemon/glob.c daemon/name.c
 tests_unit_test_router_LDADD = $(CMOCKA_LIBS)
+
+# policy
+tests_unit_test_policy_SOURCES = tests/unit/test-policy.c daemon/policy.c daemon/units.c
+tests_unit_test_policy_LDADD = $(CMOCKA_LIBS)
+tests_unit_test_budget_SOURCES = tests/unit/test-budget.c daemon/budget.c
+tests_unit_test_budget_LDADD = $(CMOCKA_LIBS)
+tests_unit_test_breaker_SOURCES = tests/unit/test-breaker.c daemon/breaker.c
+tests_unit_test_breaker_LDADD = $(CMOCKA_LIBS) -lpthread
+tests_unit_test_archive_SOURCES = tests/unit/test-archive.c daemon/archive.c daemon/error.c
+tests_unit_test_archive_LDADD = $(CMOCKA_LIBS)
 
 # edge
 tests_unit_test_deadline_SOURCES = tests/unit/test-deadline.c daemon/deadline.c

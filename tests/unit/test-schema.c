@@ -26,6 +26,8 @@ struct outer {
 	unsigned mode;
 	int choice;
 	struct schema_strings words;
+	double share;
+	unsigned deeds;
 	struct inner inner;
 	struct item items[4];
 	size_t item_count;
@@ -64,6 +66,8 @@ static const struct schema_row outer_rows[] = {
 	{"mode", SCHEMA_MODE, offsetof(struct outer, mode), .fallback = "0660"},
 	{"choice", SCHEMA_CHOICE, offsetof(struct outer, choice), .choices = "off|soft|required", .fallback = "soft"},
 	{"words", SCHEMA_STRINGS, offsetof(struct outer, words), .fallback = "one"},
+	{"share", SCHEMA_DECIMAL, offsetof(struct outer, share), .min = 100, .max = 1000, .fallback = "0.8"},
+	{"deeds", SCHEMA_FLAGS, offsetof(struct outer, deeds), .choices = "log|dump|evict", .fallback = "log|evict"},
 	{"inner", SCHEMA_GROUP, offsetof(struct outer, inner), .rows = inner_rows, .help = "What lies inside."},
 	{"items", SCHEMA_LIST, .offset = 0, .rows = item_rows, .item = item_add},
 	{"any", SCHEMA_ANY, offsetof(struct outer, any), .help = "Not looked at."},
@@ -119,6 +123,8 @@ test_defaults(void **state UNUSED)
 	assert_int_equal(r.outer.choice, 1);
 	assert_int_equal(r.outer.words.count, 1);
 	assert_string_equal(r.outer.words.items[0], "one");
+	assert_true(r.outer.share > 0.799 && r.outer.share < 0.801);
+	assert_int_equal(r.outer.deeds, 1 << 0 | 1 << 2);
 	assert_int_equal(r.outer.inner.depth, 3);
 	assert_string_equal(r.outer.inner.word, "inside");
 	assert_null(r.outer.any);
@@ -186,6 +192,30 @@ test_units(void **state UNUSED)
 }
 
 static void
+test_decimals_and_flags(void **state UNUSED)
+{
+	static const struct {
+		const char *text;
+		double share;
+		unsigned deeds;
+	} rows[] = {
+		{"share: 0.25\ndeeds: []\n", 0.25, 0},
+		{"share: .5\ndeeds: dump\n", 0.5, 1 << 1},
+		{"share: 1\ndeeds: [evict, log, dump, log]\n", 1, 7},
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
+		struct reading r;
+
+		read_with(&r, outer_rows, rows[i].text);
+		assert_int_equal(r.result, 0);
+		assert_true(r.outer.share == rows[i].share);
+		assert_int_equal(r.outer.deeds, rows[i].deeds);
+		release(&r, outer_rows);
+	}
+}
+
+static void
 test_bool_words(void **state UNUSED)
 {
 	static const char *const words[] = {"false", "true", "no", "yes", "off", "on", "False", "TRUE"};
@@ -238,6 +268,15 @@ static const struct {
 	{"mode: 7777\n", "1:7", "out of range"},
 	{"choice: sort\n", "1:9", "choice: \"sort\" is unknown; did you mean \"soft\"? (one of off, soft or required)"},
 	{"choice: zzzzzz\n", "1:9", "write one of off, soft or required"},
+	{"share: 1.5\n", "1:8", "share: \"1.5\" is out of range; write a number from 0.1 to 1"},
+	{"share: .05\n", "1:8", "out of range"},
+	{"share: 1e0\n", "1:8", "is not a number"},
+	{"share: -1\n", "1:8", "is not a number"},
+	{"share: .\n", "1:8", "is not a number"},
+	{"deeds: [log, evit]\n", "1:14", "deeds: \"evit\" is unknown; did you mean \"evict\"?"},
+	{"deeds: {log: 1}\n", "1:8", "deeds is a mapping; write a word or a list"},
+	{"deeds: [[log]]\n", "1:9", "every item must be a word"},
+	{"deeds:\n", "1:7", "deeds has no value; write none or some of log, dump or evict"},
 	{"words: {a: b}\n", "1:8", "words is a mapping; write a word or a list"},
 	{"words: [a, [b]]\n", "1:12", "every item must be a word"},
 };
@@ -384,6 +423,7 @@ main(void)
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_units),
+		cmocka_unit_test(test_decimals_and_flags),
 		cmocka_unit_test(test_bool_words),
 		cmocka_unit_test(test_mistakes),
 		cmocka_unit_test(test_all_mistakes_in_the_order_of_the_file),
