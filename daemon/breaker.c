@@ -12,7 +12,7 @@ enum { BREAKER_PAUSE = 1000000 };
 
 struct breaker {
 	/* read by every request, written on changes only */
-	atomic_bool shut;     /* not closed, or stopped */
+	atomic_bool shut;      /* not closed, or stopped */
 	atomic_llong in_a_row; /* failures */
 	_Atomic int64_t failures;
 
@@ -227,10 +227,10 @@ breaker_view(struct breaker *breaker, uint64_t now, struct breaker_view *ret)
 {
 	pthread_mutex_lock(&breaker->lock);
 	*ret = (struct breaker_view){
-		.state = breaker->stopped                            ? BREAKER_STOPPED
-			 : !breaker->open                            ? BREAKER_CLOSED
+		.state = breaker->stopped                           ? BREAKER_STOPPED
+			 : !breaker->open                           ? BREAKER_CLOSED
 			 : breaker->trying || now >= breaker->until ? BREAKER_HALF_OPEN
-								     : BREAKER_OPEN,
+								    : BREAKER_OPEN,
 		.until = breaker->until,
 		.held = breaker->held,
 		.opened = breaker->opened,

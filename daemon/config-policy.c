@@ -14,12 +14,14 @@ static const char action_words[] = "log|dump|evict|restart|breaker";
 
 static const struct schema_row probe_rows[] = {
 	{"allow", SCHEMA_BOOL, offsetof(struct config_plugin, leak.probe), .fallback = "true",
-	 .help = "Whether the plugin's caches may be emptied to see whether what grows is a leak. Without it, or without "
+	 .help = "Whether the plugin's caches may be emptied to see whether what grows is a leak. Without it, or "
+		 "without "
 		 "an evict hook, a leak is called likely at most."},
 	{"max_per_hour", SCHEMA_INT, offsetof(struct config_plugin, leak.probe_per_hour), .min = 0, .max = 3600,
 	 .fallback = "2", .help = "Probes begun in any hour."},
 	{"max_load", SCHEMA_DECIMAL, offsetof(struct config_plugin, leak.probe_load), .min = 0, .max = THOUSAND,
-	 .fallback = "0.8", .help = "None begins while the daemon uses a larger part of the machine's cores; 1: always."},
+	 .fallback = "0.8",
+	 .help = "None begins while the daemon uses a larger part of the machine's cores; 1: always."},
 	{.key = NULL},
 };
 
@@ -44,16 +46,20 @@ const struct schema_row config_leak_rows[] = {
 	{"watch", SCHEMA_BOOL, offsetof(struct config_plugin, leak.watch), .fallback = "true",
 	 .help = "Whether the plugin is judged at all. Its limits hold in any case."},
 	{"min_rate", SCHEMA_DECIMAL, offsetof(struct config_plugin, leak.min_rate), .min = 0,
-	 .max = INT64_C(1000000) * THOUSAND, .fallback = "0.25", .unit = "bytes a request", .help = "Slower growth is not looked at."},
+	 .max = INT64_C(1000000) * THOUSAND, .fallback = "0.25", .unit = "bytes a request",
+	 .help = "Slower growth is not looked at."},
 	{"min_growth", SCHEMA_SIZE, offsetof(struct config_plugin, leak.min_growth), .min = 1, .max = GIB,
 	 .fallback = "32KiB", .help = "Growth of less than this in a window of time proves nothing."},
 	{"warm_up", SCHEMA_DURATION, offsetof(struct config_plugin, leak.warm_up), .min = 0, .max = DAY,
-	 .fallback = "60s", .help = "A new instance is not judged before this. With warm_up_requests, the later counts."},
+	 .fallback = "60s",
+	 .help = "A new instance is not judged before this. With warm_up_requests, the later counts."},
 	{"warm_up_requests", SCHEMA_INT, offsetof(struct config_plugin, leak.warm_up_requests), .min = 0,
 	 .max = 1000000000, .fallback = "10000", .help = "Nor before it has served so many requests."},
-	{"probe", SCHEMA_GROUP, .offset = 0, .rows = probe_rows, .help = "The experiment that tells a leak from a cache."},
+	{"probe", SCHEMA_GROUP, .offset = 0, .rows = probe_rows,
+	 .help = "The experiment that tells a leak from a cache."},
 	{"on_suspect", SCHEMA_FLAGS, offsetof(struct config_plugin, policy.on_suspect), .choices = action_words,
-	 .fallback = "log", .help = "What is done when the plugin may leak. log: a record. dump: a dump is written to "
+	 .fallback = "log",
+	 .help = "What is done when the plugin may leak. log: a record. dump: a dump is written to "
 		 "daemon.dump_directory. evict: it is asked to give back what it can rebuild. restart: it is replaced, "
 		 "as restart_when says. breaker: its requests are refused for breaker.open."},
 	{"on_likely", SCHEMA_FLAGS, offsetof(struct config_plugin, policy.on_likely), .choices = action_words,
@@ -68,14 +74,15 @@ const struct schema_row config_leak_rows[] = {
 static const struct schema_row backoff_rows[] = {
 	{"initial", SCHEMA_DURATION, offsetof(struct config_plugin, budget.initial), .min = 1000, .max = DAY,
 	 .fallback = "250ms", .help = "Before the first new try. Looked at once a second."},
-	{"factor", SCHEMA_DECIMAL, offsetof(struct config_plugin, budget.factor), .min = THOUSAND, .max = 100 * THOUSAND,
-	 .fallback = "2", .help = "Each further wait is so many times as long."},
+	{"factor", SCHEMA_DECIMAL, offsetof(struct config_plugin, budget.factor), .min = THOUSAND,
+	 .max = 100 * THOUSAND, .fallback = "2", .help = "Each further wait is so many times as long."},
 	{"max", SCHEMA_DURATION, offsetof(struct config_plugin, budget.max), .min = 1000, .max = DAY, .fallback = "60s",
 	 .help = "No wait is longer."},
 	{"jitter", SCHEMA_DECIMAL, offsetof(struct config_plugin, budget.jitter), .min = 0, .max = THOUSAND,
 	 .fallback = "0.2", .help = "Each wait is longer or shorter by up to this part of it, by chance."},
-	{"reset_after", SCHEMA_DURATION, offsetof(struct config_plugin, budget.reset_after), .min = 1000, .max = 7 * DAY,
-	 .fallback = "10min", .help = "After it has served this long without a failure, all failures are forgotten."},
+	{"reset_after", SCHEMA_DURATION, offsetof(struct config_plugin, budget.reset_after), .min = 1000,
+	 .max = 7 * DAY, .fallback = "10min",
+	 .help = "After it has served this long without a failure, all failures are forgotten."},
 	{.key = NULL},
 };
 
@@ -90,8 +97,8 @@ static const struct schema_row burst_rows[] = {
 static const struct schema_row planned_rows[] = {
 	{"max", SCHEMA_INT, offsetof(struct config_plugin, budget.planned), .min = 0, .max = BUDGET_TIMES,
 	 .fallback = "4", .help = "Restarts for a leak or near the hard limit ..."},
-	{"within", SCHEMA_DURATION, offsetof(struct config_plugin, budget.planned_within), .min = SECOND, .max = 7 * DAY,
-	 .fallback = "1h", .help = "... in any such time."},
+	{"within", SCHEMA_DURATION, offsetof(struct config_plugin, budget.planned_within), .min = SECOND,
+	 .max = 7 * DAY, .fallback = "1h", .help = "... in any such time."},
 	{.key = NULL},
 };
 
@@ -102,7 +109,8 @@ const struct schema_row config_restart_rows[] = {
 	{"on_exhausted", SCHEMA_CHOICE, offsetof(struct config_plugin, policy.on_exhausted), .choices = "breaker|stay",
 	 .fallback = "breaker",
 	 .help = "When no restart is left. breaker: near its hard limit its requests are refused but for a trial each "
-		 "breaker.open; a plugin that does not start is tried again each backoff.max. stay: it serves until its "
+		 "breaker.open; a plugin that does not start is tried again each backoff.max. stay: it serves until "
+		 "its "
 		 "allocations fail; a plugin that does not start is left alone."},
 	{.key = NULL},
 };
@@ -143,19 +151,21 @@ actions_check(struct schema_reader *reader, const struct config *config, const s
 		const struct yaml_node *list = yaml_get(leak, keys[i]);
 		all |= lists[i];
 		if (list != NULL && (lists[i] & POLICY_DUMP) != 0 && config->daemon.dump_directory == NULL)
-			(void) schema_mistake(reader, list,
-					      "%s says dump, but there is no folder for dumps; add daemon.dump_directory",
-					      keys[i]);
+			(void) schema_mistake(
+				reader, list,
+				"%s says dump, but there is no folder for dumps; add daemon.dump_directory", keys[i]);
 		if ((lists[i] & POLICY_RESTART) != 0 && plugin->budget.planned == 0)
-			(void) schema_mistake(reader, list,
-					      "%s says restart, but restart.planned.max is 0; raise it, or leave restart out",
-					      keys[i]);
+			(void) schema_mistake(
+				reader, list,
+				"%s says restart, but restart.planned.max is 0; raise it, or leave restart out",
+				keys[i]);
 	}
 	const struct yaml_node *when = yaml_get(leak, "restart_when");
 	if (when != NULL && (all & POLICY_RESTART) == 0)
-		(void) schema_mistake(reader, when,
-				      "restart_when says when, but no list says restart; add it to on_confirmed, or leave "
-				      "restart_when out");
+		(void) schema_mistake(
+			reader, when,
+			"restart_when says when, but no list says restart; add it to on_confirmed, or leave "
+			"restart_when out");
 }
 
 void

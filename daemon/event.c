@@ -45,33 +45,38 @@ static const struct event_row rows[] = {
 	[EVENT_EVICTED] = {"evicted", "22263125007844d28e8a6a2b5df8d06d", LOG_NOTICE,
 			   "Plugin @MTLSD_PLUGIN@ was asked to give memory back",
 			   "The record says how much it claims to have freed and how much was measured."},
-	[EVENT_RESTARTED] = {"restarted", "0eca5c89d5bb4ce98e1e18fe4d71da69", LOG_WARNING,
-			     "Plugin @MTLSD_PLUGIN@ was replaced",
-			     "A fresh instance serves and the old one's memory is gone. Requests were not lost: the old\n"
-			     "instance ended after those it had. Such restarts are bounded by restart.planned and\n"
-			     "restart.burst."},
-	[EVENT_RESTART_FAILED] = {"restart-failed", "62e22505415a489aa3da6b83523fd0b1", LOG_ERR,
-				  "Plugin @MTLSD_PLUGIN@ could not be started",
-				  "The record says why. If an older instance serves, it goes on doing so. The next try\n"
-				  "comes by itself after restart.backoff; mtlsctl restart @MTLSD_PLUGIN@ tries at once."},
-	[EVENT_RESTART_PLANNED] = {"restart-planned", "cb14173eb07e4554a9de9aec445bd192", LOG_NOTICE,
-				   "Plugin @MTLSD_PLUGIN@ will be replaced",
-				   "The conditions of memory.leak.restart_when do not hold yet; the record names them."},
-	[EVENT_LOOP_STOPPED] = {"loop-stopped", "269bd350f7024152a235ae61b94cee14", LOG_ERR,
-				"Restarting plugin @MTLSD_PLUGIN@ does not help",
-				"The last restart took back too little of what was held, so the leak is not in the\n"
-				"instance's own heap: most likely a library keeps what it allocated on the plugin's\n"
-				"behalf. It is not restarted for this any more until the configuration is loaded again or\n"
-				"somebody restarts it. mtlsctl dump @MTLSD_PLUGIN@ names the call sites (scope foreign)."},
-	[EVENT_BUDGET_SPENT] = {"budget-spent", "a27efe455f3b484993752bb9256ee0ac", LOG_ERR,
-				"No restart is left for plugin @MTLSD_PLUGIN@",
-				"It was restarted as often as its budget allows (restart.planned for leaks and limits,\n"
-				"restart.burst for failures). restart.on_exhausted says what becomes of its requests.\n"
-				"Somebody should look at it: mtlsctl doctor @MTLSD_PLUGIN@"},
-	[EVENT_BREAKER_OPEN] = {"breaker-open", "507292426aba438c986e3335a748916a", LOG_WARNING,
-				"Requests of plugin @MTLSD_PLUGIN@ are refused for a while",
-				"They are answered with 503 and Retry-After. After breaker.open one request is let in to\n"
-				"see whether the plugin serves again."},
+	[EVENT_RESTARTED] =
+		{"restarted", "0eca5c89d5bb4ce98e1e18fe4d71da69", LOG_WARNING, "Plugin @MTLSD_PLUGIN@ was replaced",
+		 "A fresh instance serves and the old one's memory is gone. Requests were not lost: the old\n"
+		 "instance ended after those it had. Such restarts are bounded by restart.planned and\n"
+		 "restart.burst."},
+	[EVENT_RESTART_FAILED] =
+		{"restart-failed", "62e22505415a489aa3da6b83523fd0b1", LOG_ERR,
+		 "Plugin @MTLSD_PLUGIN@ could not be started",
+		 "The record says why. If an older instance serves, it goes on doing so. The next try\n"
+		 "comes by itself after restart.backoff; mtlsctl restart @MTLSD_PLUGIN@ tries at once."},
+	[EVENT_RESTART_PLANNED] =
+		{"restart-planned", "cb14173eb07e4554a9de9aec445bd192", LOG_NOTICE,
+		 "Plugin @MTLSD_PLUGIN@ will be replaced",
+		 "The conditions of memory.leak.restart_when do not hold yet; the record names them."},
+	[EVENT_LOOP_STOPPED] =
+		{"loop-stopped", "269bd350f7024152a235ae61b94cee14", LOG_ERR,
+		 "Restarting plugin @MTLSD_PLUGIN@ does not help",
+		 "The last restart took back too little of what was held, so the leak is not in the\n"
+		 "instance's own heap: most likely a library keeps what it allocated on the plugin's\n"
+		 "behalf. It is not restarted for this any more until the configuration is loaded again or\n"
+		 "somebody restarts it. mtlsctl dump @MTLSD_PLUGIN@ names the call sites (scope foreign)."},
+	[EVENT_BUDGET_SPENT] =
+		{"budget-spent", "a27efe455f3b484993752bb9256ee0ac", LOG_ERR,
+		 "No restart is left for plugin @MTLSD_PLUGIN@",
+		 "It was restarted as often as its budget allows (restart.planned for leaks and limits,\n"
+		 "restart.burst for failures). restart.on_exhausted says what becomes of its requests.\n"
+		 "Somebody should look at it: mtlsctl doctor @MTLSD_PLUGIN@"},
+	[EVENT_BREAKER_OPEN] =
+		{"breaker-open", "507292426aba438c986e3335a748916a", LOG_WARNING,
+		 "Requests of plugin @MTLSD_PLUGIN@ are refused for a while",
+		 "They are answered with 503 and Retry-After. After breaker.open one request is let in to\n"
+		 "see whether the plugin serves again."},
 	[EVENT_BREAKER_HALF_OPEN] = {"breaker-half-open", "2c617f9168bf49ba8c8644b23db10aae", LOG_INFO,
 				     "One request of plugin @MTLSD_PLUGIN@ is tried",
 				     "If it is answered well, all are let in again."},

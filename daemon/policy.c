@@ -165,7 +165,8 @@ decide_ramp(struct policy *policy, const struct policy_facts *facts, uint64_t he
 	if (!above || held < facts->soft || !facts->has_evict || facts->now < policy->evict_after ||
 	    (decision->actions & POLICY_EVICT) != 0)
 		return;
-	double ramp = facts->hard > facts->soft ? (double) (held - facts->soft) / (double) (facts->hard - facts->soft) : 1;
+	double ramp =
+		facts->hard > facts->soft ? (double) (held - facts->soft) / (double) (facts->hard - facts->soft) : 1;
 	if (facts->random >= ramp)
 		return;
 	decision->actions |= POLICY_EVICT;

@@ -20,16 +20,16 @@
 #include "verdict.h"
 
 enum policy_action { /* bits in the order of the configuration's words, log|dump|evict|restart|breaker */
-	POLICY_LOG = 1 << 0,
-	POLICY_DUMP = 1 << 1,
-	POLICY_EVICT = 1 << 2,
-	POLICY_RESTART = 1 << 3,
-	POLICY_BREAKER = 1 << 4,
+		     POLICY_LOG = 1 << 0,
+		     POLICY_DUMP = 1 << 1,
+		     POLICY_EVICT = 1 << 2,
+		     POLICY_RESTART = 1 << 3,
+		     POLICY_BREAKER = 1 << 4,
 };
 
 enum {
-	POLICY_NEAR = 90,      /* percent of the hard limit: replace */
-	POLICY_STOP = 97,      /* percent: and admit nothing meanwhile */
+	POLICY_NEAR = 90,       /* percent of the hard limit: replace */
+	POLICY_STOP = 97,       /* percent: and admit nothing meanwhile */
 	POLICY_TAKEN_BACK = 20, /* percent of what was held that a restart for a leak must take back */
 };
 
@@ -51,12 +51,12 @@ enum policy_reason { POLICY_NO_REASON, POLICY_LEAK, POLICY_NEAR_LIMIT };
 
 /* What was done about one instance so far; zeroed when it begins. */
 struct policy {
-	enum verdict_outcome done;  /* the highest verdict that was acted upon */
-	uint64_t wanted;            /* since when a restart is wanted for a leak; 0: it is not */
-	uint64_t due;               /* since when its conditions hold */
-	bool above_soft, near;      /* as last seen, with some hysteresis */
-	bool evicted_near;          /* all was asked for since it came near */
-	bool exhausted;             /* was told that no restart is left */
+	enum verdict_outcome done;         /* the highest verdict that was acted upon */
+	uint64_t wanted;                   /* since when a restart is wanted for a leak; 0: it is not */
+	uint64_t due;                      /* since when its conditions hold */
+	bool above_soft, near;             /* as last seen, with some hysteresis */
+	bool evicted_near;                 /* all was asked for since it came near */
+	bool exhausted;                    /* was told that no restart is left */
 	uint64_t evict_after, evict_pause; /* evictions that gave nothing wait longer and longer */
 };
 
@@ -74,10 +74,10 @@ struct policy_facts {
 };
 
 struct policy_decision {
-	bool rose, cleared;    /* the verdict, since the last decision */
-	unsigned actions;      /* policy_action */
+	bool rose, cleared;        /* the verdict, since the last decision */
+	unsigned actions;          /* policy_action */
 	enum policy_reason reason; /* of POLICY_RESTART */
-	bool crossed_soft;     /* has just come above it */
+	bool crossed_soft;         /* has just come above it */
 	bool came_near;
 	uint64_t evict_target; /* of POLICY_EVICT; UINT64_MAX: all */
 	int evict_level;       /* 1 or 2 */

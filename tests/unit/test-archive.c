@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -163,8 +164,8 @@ static void
 test_files_of_others_are_left_alone(void **state)
 {
 	static const char *const others[] = {
-		"notes.txt", "auth-7.json", "auth-7-20300101T120000Z.txt", "auth-7-20300101T12000Z.json",
-		"T.json", "20300101T120000Z.json", ".auth-7-20300101T120000Z.json", "auth-7-2030x101T120000Z.json",
+		"notes.txt", "auth-7.json",           "auth-7-20300101T120000Z.txt",   "auth-7-20300101T12000Z.json",
+		"T.json",    "20300101T120000Z.json", ".auth-7-20300101T120000Z.json", "auth-7-2030x101T120000Z.json",
 	};
 	const struct place *place = *state;
 	const struct archive_bounds bounds = {1, 1 << 20};

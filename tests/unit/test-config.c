@@ -149,6 +149,64 @@ test_defaults(void **state UNUSED)
 	config_unref(&config);
 }
 
+/* Nothing is restarted by itself unless it is said, but near the hard limit. */
+static void
+test_defaults_of_policy_are_safe(void **state UNUSED)
+{
+	struct config *config = load_replaced("hard: 16MiB}", "hard: 16MiB}");
+	const struct config_plugin *plugin = &config->plugins[1];
+
+	assert_true(plugin->leak.watch);
+	assert_true(plugin->leak.probe);
+	assert_int_equal(plugin->policy.on_suspect, POLICY_LOG);
+	assert_int_equal(plugin->policy.on_likely, POLICY_LOG);
+	assert_int_equal(plugin->policy.on_confirmed, POLICY_LOG | POLICY_DUMP | POLICY_EVICT);
+	assert_int_equal(plugin->policy.on_limit, POLICY_LIMIT_RESTART);
+	assert_int_equal(plugin->policy.on_exhausted, POLICY_EXHAUSTED_BREAKER);
+	assert_int_equal(plugin->breaker.failures, 0);
+	assert_int_equal(plugin->budget.planned, 4);
+	assert_true(plugin->budget.factor == 2);
+	assert_null(config->daemon.dump_directory);
+	config_unref(&config);
+}
+
+static void
+test_values_of_policy(void **state UNUSED)
+{
+	struct config *config = load_replaced(
+		"    memory: {soft: 8MiB, hard: 16MiB}\n",
+		"    memory:\n"
+		"      hard: 16MiB\n"
+		"      on_limit: ignore\n"
+		"      leak:\n"
+		"        watch: off\n"
+		"        min_rate: 1.5\n"
+		"        on_suspect: []\n"
+		"        on_confirmed: [restart, breaker]\n"
+		"        restart_when: {quiet: off, time_to_limit: 2h, bytes: 4MiB}\n"
+		"        probe: {allow: no, max_per_hour: 7, max_load: 0.5}\n"
+		"    restart: {planned: {max: 2, within: 10min}, burst: {count: 3}, on_exhausted: stay}\n"
+		"    breaker: {failures: 5, open: 1s}\n");
+	const struct config_plugin *plugin = &config->plugins[1];
+
+	assert_false(plugin->leak.watch);
+	assert_false(plugin->leak.probe);
+	assert_true(plugin->leak.min_rate == 1.5);
+	assert_int_equal(plugin->leak.probe_per_hour, 7);
+	assert_int_equal(plugin->policy.on_suspect, 0);
+	assert_int_equal(plugin->policy.on_confirmed, POLICY_RESTART | POLICY_BREAKER);
+	assert_false(plugin->policy.quiet);
+	assert_int_equal(plugin->policy.time_to_limit, UINT64_C(7200000000));
+	assert_int_equal(plugin->policy.bytes, 4 << 20);
+	assert_int_equal(plugin->policy.on_limit, POLICY_LIMIT_IGNORE);
+	assert_int_equal(plugin->policy.on_exhausted, POLICY_EXHAUSTED_STAY);
+	assert_int_equal(plugin->budget.planned, 2);
+	assert_int_equal(plugin->budget.burst, 3);
+	assert_int_equal(plugin->breaker.failures, 5);
+	assert_int_equal(plugin->breaker.open, 1000000);
+	config_unref(&config);
+}
+
 static void
 test_values_that_follow_from_others(void **state UNUSED)
 {
@@ -232,6 +290,18 @@ static const struct {
 	{"    path: other.so", "    isolation: process", 20, 16,
 	 "process isolation comes after the first release; use isolation: arena"},
 	{"soft: 8MiB", "soft: 32MiB", 21, 20, "is above memory.hard (16777216 bytes); lower soft or raise hard"},
+	{"hard: 16MiB}", "hard: 16MiB, leak: {on_likely: [log, dump]}}", 21, 57,
+	 "on_likely says dump, but there is no folder for dumps; add daemon.dump_directory"},
+	{"hard: 16MiB}", "hard: 16MiB, leak: {on_confirmed: restart}}\n    restart: {planned: {max: 0}}", 21, 60,
+	 "on_confirmed says restart, but restart.planned.max is 0"},
+	{"hard: 16MiB}", "hard: 16MiB, leak: {restart_when: {quiet: off}}}", 21, 60,
+	 "restart_when says when, but no list says restart"},
+	{"hard: 16MiB}", "hard: 16MiB, leak: {on_suspect: [log, restrat]}}", 21, 64, "did you mean \"restart\"?"},
+	{"hard: 16MiB}", "hard: 16MiB, leak: {probe: {max_load: 1.5}}}", 21, 64,
+	 "is out of range; write a number from 0 to 1"},
+	{"    config: {a: 1}", "    restart: {backoff: {max: 100ms}}", 22, 30,
+	 "restart.backoff.max is below restart.backoff.initial"},
+	{"    config: {a: 1}", "    breaker: {open: 10min}", 22, 14, "breaker.max_open is below breaker.open"},
 	{"{a: 1}", "[a]", 22, 13, "config of a plugin must be a mapping"},
 	{"name: two", "name: one", 32, 11, "route \"one\" is there already (line 24); give this one another name"},
 	{"path: /two", "path: two", 33, 11, "path \"two\" does not start with \"/\""},
@@ -448,6 +518,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sound_file),
 		cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_defaults_of_policy_are_safe),
+		cmocka_unit_test(test_values_of_policy),
 		cmocka_unit_test(test_values_that_follow_from_others),
 		cmocka_unit_test(test_routes_may_share_a_path),
 		cmocka_unit_test(test_mistakes_have_place_and_cure),

@@ -135,7 +135,7 @@ test_restart_at_a_quiet_moment(void **state UNUSED)
 	struct policy_decision decision = decide(&restarting, &policy, &facts);
 	assert_int_equal(decision.actions, POLICY_LOG);
 	assert_true(decision.planned);
-	assert_string_equal(decision.next, "restart at a quiet moment, in 5min at the latest");
+	assert_string_equal(decision.next, "restart at a quiet moment, in 5min0s at the latest");
 	facts.now += 100L * SECOND;
 	decision = decide(&restarting, &policy, &facts);
 	assert_int_equal(decision.actions, 0);
@@ -186,14 +186,14 @@ test_restart_by_time_to_limit_or_bytes(void **state UNUSED)
 		bool restarts;
 		const char *next;
 	} rows[] = {
-		{7200L * SECOND, 0, -1, MIB, 0, false, "restart 2h before its limit"},
-		{7200L * SECOND, 0, 7201, MIB, 0, false, "restart 2h before its limit"},
+		{7200L * SECOND, 0, -1, MIB, 0, false, "restart 2h0min before its limit"},
+		{7200L * SECOND, 0, 7201, MIB, 0, false, "restart 2h0min before its limit"},
 		{7200L * SECOND, 0, 7200, MIB, 0, true, ""},
 		{7200L * SECOND, 0, 0, MIB, 0, true, ""},
 		{0, 8 * MIB, 0, 8 * MIB - 1, 0, false, "restart at 8.0MiB"},
 		{0, 8 * MIB, 0, 8 * MIB, 0, true, ""},
 		{0, 8 * MIB, 0, 4 * MIB, 4 * MIB, true, ""},
-		{7200L * SECOND, 8 * MIB, 9999, MIB, 0, false, "restart 2h before its limit, or at 8.0MiB"},
+		{7200L * SECOND, 8 * MIB, 9999, MIB, 0, false, "restart 2h0min before its limit, or at 8.0MiB"},
 		{7200L * SECOND, 8 * MIB, 9999, 9 * MIB, 0, true, ""},
 		{7200L * SECOND, 8 * MIB, 60, MIB, 0, true, ""},
 	};
@@ -244,7 +244,7 @@ test_no_restart_beyond_the_budget(void **state UNUSED)
 	struct policy_decision decision = decide(&restarting, &policy, &facts);
 	assert_int_equal(decision.actions, POLICY_LOG);
 	assert_true(decision.exhausted);
-	assert_string_equal(decision.next, "restart in 10min, when its budget allows one again");
+	assert_string_equal(decision.next, "restart in 10min0s, when its budget allows one again");
 	decision = decide(&restarting, &policy, &facts);
 	assert_false(decision.exhausted); /* told once */
 	assert_false(decision.hold);      /* far from its limit it serves on */
@@ -280,7 +280,7 @@ test_the_rule_of_what_a_restart_takes_back(void **state UNUSED)
 		{0, 100, 80, false}, /* exactly 20 % */
 		{0, 100, 81, true},
 		{0, 100, 100, true},
-		{0, 100, 130, true}, /* it even grew meanwhile */
+		{0, 100, 130, true},  /* it even grew meanwhile */
 		{90, 100, 90, false}, /* large honest data, and all that grew was taken back */
 		{90, 100, 95, false}, /* half of it */
 		{90, 100, 96, true},
@@ -305,13 +305,9 @@ test_the_ramp_from_soft_to_hard(void **state UNUSED)
 		bool evicts;
 		int level;
 	} rows[] = {
-		{48 * MIB - 1, 0, 0, false, 0},
-		{48 * MIB, 0, 0, false, 0}, /* probability 0 */
-		{50 * MIB, 0, 0.12, true, 1},
-		{50 * MIB, 0, 0.13, false, 0},
-		{56 * MIB, 0, 0.49, true, 2},
-		{56 * MIB, 0, 0.51, false, 0},
-		{26 * MIB, 30 * MIB, 0.49, true, 2}, /* foreign bytes count */
+		{48 * MIB - 1, 0, 0, false, 0}, {48 * MIB, 0, 0, false, 0}, /* probability 0 */
+		{50 * MIB, 0, 0.12, true, 1},   {50 * MIB, 0, 0.13, false, 0},       {56 * MIB, 0, 0.49, true, 2},
+		{56 * MIB, 0, 0.51, false, 0},  {26 * MIB, 30 * MIB, 0.49, true, 2}, /* foreign bytes count */
 	};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
@@ -451,10 +447,8 @@ test_near_without_a_restart_left(void **state UNUSED)
 		uint64_t own;
 		bool hold;
 	} rows[] = {
-		{POLICY_EXHAUSTED_BREAKER, false, 58 * MIB, false},
-		{POLICY_EXHAUSTED_BREAKER, false, 63 * MIB, true},
-		{POLICY_EXHAUSTED_BREAKER, true, 63 * MIB, true},
-		{POLICY_EXHAUSTED_STAY, false, 63 * MIB, false},
+		{POLICY_EXHAUSTED_BREAKER, false, 58 * MIB, false}, {POLICY_EXHAUSTED_BREAKER, false, 63 * MIB, true},
+		{POLICY_EXHAUSTED_BREAKER, true, 63 * MIB, true},   {POLICY_EXHAUSTED_STAY, false, 63 * MIB, false},
 		{POLICY_EXHAUSTED_STAY, true, 63 * MIB, false},
 	};
 
