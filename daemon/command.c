@@ -2,6 +2,8 @@
 /* What can be said about any row: its description and the check of a call's arguments. The rows are in commands.c. */
 #include "command.h"
 
+#include "wire.h"
+
 #include "schema-value.h"
 #include "schema.h"
 
@@ -255,18 +257,5 @@ command_reply(json_t *reply, json_t **ret, struct error *error)
 json_t *
 command_text(const char *text)
 {
-	json_t *string = json_string(text);
-	char *copy;
-
-	if (string)
-		return string;
-	copy = strdup(text);
-	if (!copy)
-		return NULL;
-	for (char *p = copy; *p; p++)
-		if (*p & 0x80)
-			*p = '?';
-	string = json_string(copy);
-	free(copy);
-	return string;
+	return wire_text(text);
 }

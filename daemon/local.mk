@@ -37,7 +37,7 @@ mtlsd_request = \
 mtlsd_policy = \
 	daemon/policy.c daemon/budget.c daemon/archive.c daemon/archive.h daemon/event.c daemon/event.h
 mtlsd_format = \
-	daemon/portion.h daemon/pprof.c daemon/pprof.h daemon/format.h daemon/format-folded.c daemon/format-pprof.c \
+	daemon/portion.h daemon/pprof.c daemon/pprof.h daemon/format.h daemon/format-json.c daemon/format-folded.c daemon/format-pprof.c \
 	daemon/callers.c daemon/callers.h daemon/difference.c daemon/difference.h
 mtlsd_gate = \
 	daemon/target.c daemon/target.h daemon/gate.c daemon/gate.h daemon/gate-head.c daemon/gate-head.h \

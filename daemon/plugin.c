@@ -14,6 +14,7 @@ struct plugin {
 	char name[32];
 	struct heap *foreign;
 	struct stats *stats;
+	struct breaker *breaker;
 	_Atomic(struct instance *) serving;   /* the same as the stripes' current */
 	atomic_uint_fast64_t requests_before; /* of PLUGIN_REQUESTS, when it began to serve */
 	/* What costs to read, from the last plugin_sample. */
@@ -49,6 +50,8 @@ plugin_new(const char *name, struct plugin **ret)
 	snprintf(heap_label, sizeof(heap_label), "%s/foreign", plugin->name);
 	int r = stats_new(PLUGIN_COUNTERS, &plugin->stats);
 	if (r == 0)
+		r = breaker_new(&plugin->breaker);
+	if (r == 0)
 		r = heap_new(heap_label, &(struct heap_limits){0}, false, &plugin->foreign);
 	if (r < 0) {
 		plugin_free(&plugin);
@@ -67,6 +70,7 @@ plugin_free(struct plugin **pluginp)
 	/* The foreign heap is kept on purpose: libraries may hold pointers into it for the rest of the process's life.
 	 */
 	stats_free(&plugin->stats);
+	breaker_free(&plugin->breaker);
 	for (size_t i = 0; i < STATS_STRIPES; i++)
 		pthread_mutex_destroy(&plugin->stripes[i].lock);
 	pthread_cond_destroy(&plugin->left);
@@ -91,6 +95,12 @@ struct stats *
 plugin_stats(const struct plugin *plugin)
 {
 	return plugin->stats;
+}
+
+struct breaker *
+plugin_breaker(const struct plugin *plugin)
+{
+	return plugin->breaker;
 }
 
 /* With the stripe's lock held. Others read without. */

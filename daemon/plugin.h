@@ -7,8 +7,9 @@
  * sees the new instance, and the visits left in the old one are exactly those in the lists.
  *
  * Threads: plugin_enter/leave from any; switch, drain and bury by the supervisor, one at a time for one plugin.
- * Owns: the current instance, the foreign heap, counters; lives as long as the supervisor.
+ * Owns: the current instance, the foreign heap, counters, its breaker; lives as long as the supervisor.
  */
+#include "breaker.h"
 #include "instance.h"
 #include "signals.h"
 #include "stats.h"
@@ -31,6 +32,7 @@ enum plugin_counter {
 	PLUGIN_ESCAPED_BYTES,
 	PLUGIN_ESCAPED_BLOCKS,
 	PLUGIN_FAULTS, /* bad frees */
+	PLUGIN_REFUSED_BREAKER, /* 503: not admitted */
 	PLUGIN_COUNTERS
 };
 
@@ -53,6 +55,8 @@ void plugin_free(struct plugin **plugin); /* no instance may be left */
 const char *plugin_name(const struct plugin *plugin);
 struct heap *plugin_foreign(const struct plugin *plugin);
 struct stats *plugin_stats(const struct plugin *plugin);
+/* Asked before a request enters; told how it ended. */
+struct breaker *plugin_breaker(const struct plugin *plugin);
 
 /* Enters the current instance: the visit is listed and its instance set. False: none serves. */
 bool plugin_enter(struct plugin *plugin, struct plugin_visit *visit);

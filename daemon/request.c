@@ -5,6 +5,7 @@
 #include "supervisor.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -181,13 +182,30 @@ request_new(const struct request_head *head)
 
 /* --- answer ------------------------------------------------------------------------------------------------------ */
 
+static void
+request_retry_after(struct request *request, uint64_t wait)
+{
+	char seconds[24];
+
+	(void) snprintf(seconds, sizeof(seconds), "%" PRIu64, wait > 1000000 ? (wait + 999999) / 1000000 : 1);
+	(void) response_add_header(&request->response, "Retry-After", seconds, NULL);
+}
+
 void
 request_page(struct request *request, int status, const char *line)
 {
 	(void) response_set_page(&request->response, status, line);
-	if (status == 503)
-		(void) response_add_header(&request->response, "Retry-After", "1", NULL);
 	request->answered = true;
+	if (status == 503)
+		request_retry_after(request, 0);
+}
+
+void
+request_refuse(struct request *request, uint64_t wait, const char *line)
+{
+	(void) response_set_page(&request->response, 503, line);
+	request->answered = true;
+	request_retry_after(request, wait);
 }
 
 static enum request_next

@@ -45,6 +45,39 @@ visit_cancel(struct plugin_visit *visit, mtlsd_reason reason)
 	step_cancel(CONTAINER_OF(visit, struct step, visit), reason);
 }
 
+/* False: the 503 page is set. */
+static bool
+step_is_admitted(struct step *step, struct plugin *plugin)
+{
+	struct breaker *breaker = plugin_breaker(plugin);
+	uint64_t wait = 0;
+
+	step->trial = false;
+	if (breaker_is_closed(breaker) ||
+	    breaker_admit(breaker, deadline_now(step->request->service->wheel), &step->trial, &wait))
+		return true;
+	stats_add(plugin_stats(plugin), PLUGIN_REFUSED_BREAKER, 1);
+	request_refuse(step->request, wait, "the service behind this address is recovering; try again later");
+	return false;
+}
+
+/* What a request's end says of the plugin, to its breaker. class: of the answer, 0: none. */
+static void
+step_judge(const struct step *step, unsigned class)
+{
+	const struct request *request = step->request;
+	enum breaker_outcome outcome = BREAKER_GOOD;
+
+	/* A full queue never asked the plugin; a client that leaves and a drain say nothing of it. */
+	if (!step->called || request->cancelled == MTLSD_CLIENT_GONE || request->cancelled == MTLSD_DRAIN)
+		outcome = BREAKER_UNKNOWN;
+	else if (class == 5 && step == &request->steps[request->current])
+		outcome = BREAKER_BAD;
+	/* The usual end needs no clock. */
+	uint64_t now = step->trial || outcome == BREAKER_BAD ? deadline_now(request->service->wheel) : 0;
+	breaker_ended(plugin_breaker(step->visit.plugin), now, step->trial, outcome);
+}
+
 bool
 step_enter(struct step *step)
 {
@@ -54,7 +87,12 @@ step_enter(struct step *step)
 	step->visit.hold = visit_hold;
 	step->visit.cancel = visit_cancel;
 	step->visit.release = visit_release;
+	if (!step_is_admitted(step, plugin))
+		return false;
 	if (!plugin_enter(plugin, &step->visit)) {
+		if (step->trial)
+			breaker_ended(plugin_breaker(plugin), deadline_now(request->service->wheel), true,
+				      BREAKER_UNKNOWN);
 		stats_add(plugin_stats(plugin), PLUGIN_REFUSED_DISABLED, 1);
 		request_page(request, 503, "the service behind this address is not running; try again");
 		return false;
@@ -140,6 +178,7 @@ step_close(struct step *step)
 	}
 	if (class == 0 || class >= 4)
 		exposure_fail(instance_exposure(instance));
+	step_judge(step, class);
 	if (is_sampled)
 		step_observe(step);
 	plugin_leave(&step->visit);

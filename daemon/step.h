@@ -37,6 +37,7 @@ struct step {
 	bool finished;       /* finish was called before the callback returned MTLSD_DEFER */
 	bool cancelling;     /* its cancel callback is to run or runs */
 	bool early;          /* close without waiting for the transport */
+	bool trial;          /* its end decides about the plugin's breaker */
 	bool called;         /* request was called: done is owed */
 	bool queued_body;    /* the queued call is body, not request */
 	uint64_t until;      /* deadline, microseconds of the wheel's clock */
@@ -115,6 +116,8 @@ request_step(struct request *request)
 void request_unref(struct request *request);
 /* The handler's or the daemon's answer to a cancelled or failed request. */
 void request_page(struct request *request, int status, const char *line);
+/* 503 with Retry-After. wait: microseconds. */
+void request_refuse(struct request *request, uint64_t wait, const char *line);
 
 /* Enters the current instance of the step's plugin. False: the 503 page is set. */
 bool step_enter(struct step *step);

@@ -2,6 +2,7 @@
 /* How a new configuration becomes the set of plugins: prepare everything that can fail, switch, commit, adopt, retire.
  */
 #include "host.h"
+#include "monotonic.h"
 #include "supervisor-internal.h"
 
 #include <errno.h>
@@ -165,7 +166,8 @@ take_all(struct change *change, struct error *error)
 					 strerror(-r));
 	}
 	for (size_t i = 0; i < supervisor->count; i++) {
-		if (pthread_mutex_trylock(&supervisor->units[i]->change) != 0)
+		struct timespec until = monotonic_in(CHANGE_WAIT);
+		if (pthread_mutex_clocklock(&supervisor->units[i]->change, CLOCK_MONOTONIC, &until) != 0)
 			return error_set(error, -EBUSY, "plugin %s is being changed; try again (see: mtlsctl jobs)",
 					 supervisor->units[i]->name);
 		change->taken = i + 1;
@@ -268,6 +270,7 @@ adopt_unit(struct change *change, size_t i)
 	pthread_mutex_lock(&supervisor->lock);
 	unit->held = plugin != NULL ? config_ref(change->config) : NULL;
 	unit->config = plugin;
+	unit->reconfigurations += unit->reconfigured;
 	unit->reconfigured = false;
 	if (plugin == NULL || old == NULL || old->enabled != plugin->enabled)
 		unit->enabled = plugin != NULL && plugin->enabled;
@@ -275,7 +278,7 @@ adopt_unit(struct change *change, size_t i)
 		image_unref(&unit->image);
 		unit->image = STEAL(change->parts[i].image);
 		unit->last_error[0] = '\0';
-		unit->restarts[RESTART_RELOAD] += change->parts[i].old != NULL;
+		unit->restarts[SUPERVISOR_RELOAD] += change->parts[i].old != NULL;
 	}
 	if (!unit->enabled)
 		unit->state = SUPERVISOR_DISABLED;

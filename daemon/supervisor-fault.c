@@ -50,7 +50,7 @@ fault_mend(struct supervisor *supervisor, struct unit *unit)
 	struct supervisor_restart report = {0};
 	struct error why = {0};
 
-	int r = supervisor_repair(supervisor, unit->name, &report, &why);
+	int r = supervisor_replace(supervisor, unit->name, 0, SUPERVISOR_CRASH, &report, &why);
 	if (r == -EBUSY)
 		return; /* whoever changes it may be replacing it; the next tick looks again */
 	pthread_mutex_lock(&supervisor->lock);

@@ -14,6 +14,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+/* Microseconds to wait for a change under way: evictions are short, and nobody is to be refused for one. */
+enum { CHANGE_WAIT = 1000000 };
+
 struct zombie {
 	struct zombie *next;
 	struct instance *instance; /* for whoever holds the unit's change only */
@@ -35,7 +38,8 @@ struct unit {
 	enum supervisor_state state;
 	char last_error[240];
 	struct zombie *zombies;
-	uint64_t restarts[4]; /* by enum restart_reason */
+	uint64_t restarts[4]; /* by enum supervisor_reason */
+	uint64_t reconfigurations;
 	struct {
 		uint64_t count;
 		uintptr_t site; /* of the last one */
@@ -52,8 +56,6 @@ struct unit {
 	struct image *fresh_image;
 	bool reconfigured;
 };
-
-enum restart_reason { RESTART_OPERATOR, RESTART_RELOAD, RESTART_LEAK, RESTART_CRASH };
 
 struct supervisor {
 	char *directory; /* of mapping names */
@@ -84,9 +86,6 @@ void supervisor_look_for_peaks(struct pool_job *job);
 /* supervisor-fault.c: with lock held, whether an instance is to be replaced now; on the watcher's thread, doing it. */
 bool supervisor_faults_due(const struct supervisor *supervisor);
 void supervisor_mend(struct pool_job *job);
-/* supervisor.c: a restart from the kept image, counted as one after a crash. */
-int supervisor_repair(struct supervisor *supervisor, const char *name, struct supervisor_restart *ret,
-		      struct error *error);
 /* With supervisor.lock held. */
 void unit_view(struct unit *unit, struct supervisor_plugin *ret);
 

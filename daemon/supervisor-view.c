@@ -70,6 +70,7 @@ unit_view(struct unit *unit, struct supervisor_plugin *ret)
 		view.status[i] = stats_sum(stats, PLUGIN_STATUS_0 + i);
 	view.refused_full = stats_sum(stats, PLUGIN_REFUSED_FULL);
 	view.refused_disabled = stats_sum(stats, PLUGIN_REFUSED_DISABLED);
+	view.refused_breaker = stats_sum(stats, PLUGIN_REFUSED_BREAKER);
 	view.deadline_missed = stats_sum(stats, PLUGIN_DEADLINE);
 	view.failed = stats_sum(stats, PLUGIN_FAILED);
 	view.cancelled = stats_sum(stats, PLUGIN_CANCELLED);
@@ -78,10 +79,10 @@ unit_view(struct unit *unit, struct supervisor_plugin *ret)
 		view.fault_counts[i] = unit->faults[i].count;
 		view.fault_sites[i] = unit->faults[i].site;
 	}
-	view.restarts_operator = unit->restarts[RESTART_OPERATOR];
-	view.restarts_reload = unit->restarts[RESTART_RELOAD];
-	view.restarts_leak = unit->restarts[RESTART_LEAK];
-	view.restarts_crash = unit->restarts[RESTART_CRASH];
+	view.restarts_operator = unit->restarts[SUPERVISOR_OPERATOR];
+	view.restarts_reload = unit->restarts[SUPERVISOR_RELOAD];
+	view.restarts_leak = unit->restarts[SUPERVISOR_LEAK];
+	view.restarts_crash = unit->restarts[SUPERVISOR_CRASH];
 	if (unit->config != NULL) {
 		view.soft_limit = unit->config->memory_soft;
 		view.hard_limit = unit->config->memory_hard;
@@ -124,6 +125,41 @@ supervisor_find(struct supervisor *supervisor, const char *name, struct supervis
 		unit_view(unit, ret);
 	pthread_mutex_unlock(&supervisor->lock);
 	return r;
+}
+
+int
+supervisor_look(struct supervisor *supervisor, size_t index,
+		void (*look)(const struct supervisor_look *seen, void *ctx), void *ctx)
+{
+	struct plugin_visit visit = {.reader = true};
+	struct supervisor_look seen = {0};
+	struct unit *found = NULL;
+
+	pthread_mutex_lock(&supervisor->lock);
+	for (size_t i = 0; i < supervisor->count && found == NULL; i++) {
+		if (supervisor->units[i]->config != NULL && index-- == 0)
+			found = supervisor->units[i];
+	}
+	if (found != NULL) {
+		seen = (struct supervisor_look){.name = found->name,
+						.state = found->state,
+						.enabled = found->enabled,
+						.reconfigured = found->reconfigurations,
+						.config = config_ref(found->held),
+						.plugin = found->config,
+						.handle = found->plugin};
+		snprintf(seen.last_error, sizeof(seen.last_error), "%s", found->last_error);
+	}
+	pthread_mutex_unlock(&supervisor->lock);
+	if (found == NULL)
+		return -ENOENT;
+	if (plugin_enter(found->plugin, &visit))
+		seen.instance = visit.instance;
+	look(&seen, ctx);
+	if (seen.instance != NULL)
+		plugin_leave(&visit);
+	config_unref(&seen.config);
+	return 0;
 }
 
 /* --- what the plugin says ---------------------------------------------------------------------------------------- */

@@ -56,7 +56,8 @@ supervisor_take(struct supervisor *supervisor, const char *name, struct unit **r
 {
 	struct unit *unit = supervisor_unit(supervisor, name);
 
-	if (unit != NULL && pthread_mutex_trylock(&unit->change) != 0)
+	struct timespec until = monotonic_in(CHANGE_WAIT);
+	if (unit != NULL && pthread_mutex_clocklock(&unit->change, CLOCK_MONOTONIC, &until) != 0)
 		return error_set(error, -EBUSY, "plugin %s is being changed already; see: mtlsctl jobs", name);
 	/* Only now it cannot leave the configuration any more. */
 	if (unit == NULL || unit->config == NULL) {
@@ -323,7 +324,7 @@ supervisor_evict(struct supervisor *supervisor, const char *name, uint64_t targe
 
 /* With change held. */
 static int
-replace(struct supervisor *supervisor, struct unit *unit, bool reread, uint64_t timeout, enum restart_reason reason,
+replace(struct supervisor *supervisor, struct unit *unit, bool reread, uint64_t timeout, enum supervisor_reason reason,
 	struct supervisor_restart *ret, struct error *error)
 {
 	struct error why = {0};
@@ -347,9 +348,9 @@ replace(struct supervisor *supervisor, struct unit *unit, bool reread, uint64_t 
 	return 0;
 }
 
-int
-supervisor_restart(struct supervisor *supervisor, const char *name, uint64_t if_instance, bool reread, uint64_t timeout,
-		   struct supervisor_restart *ret, struct error *error)
+static int
+restart(struct supervisor *supervisor, const char *name, uint64_t if_instance, bool reread, uint64_t timeout,
+	enum supervisor_reason reason, struct supervisor_restart *ret, struct error *error)
 {
 	struct unit *unit;
 
@@ -364,25 +365,23 @@ supervisor_restart(struct supervisor *supervisor, const char *name, uint64_t if_
 		r = error_set(error, -ESTALE, "plugin %s is served by instance %" PRIu64 ", not %" PRIu64, name, number,
 			      if_instance);
 	else
-		r = replace(supervisor, unit, reread, timeout, RESTART_OPERATOR, ret, error);
+		r = replace(supervisor, unit, reread, timeout, reason, ret, error);
 	pthread_mutex_unlock(&unit->change);
 	return r;
 }
 
 int
-supervisor_repair(struct supervisor *supervisor, const char *name, struct supervisor_restart *ret, struct error *error)
+supervisor_restart(struct supervisor *supervisor, const char *name, uint64_t if_instance, bool reread, uint64_t timeout,
+		   struct supervisor_restart *ret, struct error *error)
 {
-	struct unit *unit;
+	return restart(supervisor, name, if_instance, reread, timeout, SUPERVISOR_OPERATOR, ret, error);
+}
 
-	int r = supervisor_take(supervisor, name, &unit, error);
-	if (r < 0)
-		return r;
-	if (unit->enabled)
-		r = replace(supervisor, unit, false, 0, RESTART_CRASH, ret, error);
-	else
-		r = error_set(error, -ENOLINK, "plugin %s is disabled", name);
-	pthread_mutex_unlock(&unit->change);
-	return r;
+int
+supervisor_replace(struct supervisor *supervisor, const char *name, uint64_t if_instance, enum supervisor_reason reason,
+		   struct supervisor_restart *ret, struct error *error)
+{
+	return restart(supervisor, name, if_instance, false, 0, reason, ret, error);
 }
 
 int

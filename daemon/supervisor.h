@@ -36,7 +36,7 @@ struct supervisor_plugin {
 	uint32_t flags;                      /* of the descriptor */
 	uint64_t requests, inflight, queued; /* requests: of the plugin since the daemon started */
 	uint64_t status[6];                  /* answers by class: [2] 2xx, ...; [0] none */
-	uint64_t refused_full, refused_disabled, deadline_missed, failed, cancelled;
+	uint64_t refused_full, refused_disabled, refused_breaker, deadline_missed, failed, cancelled;
 	uint64_t escaped_bytes, escaped_blocks; /* of this instance */
 	uint64_t restarts_operator, restarts_reload, restarts_leak, restarts_crash;
 	struct heap_usage own, foreign;
@@ -162,6 +162,11 @@ struct supervisor_restart {
 	bool zombie;
 	char zombie_reason[160];
 };
+/* Why an instance is replaced; restarts are counted by it. */
+enum supervisor_reason { SUPERVISOR_OPERATOR, SUPERVISOR_RELOAD, SUPERVISOR_LEAK, SUPERVISOR_CRASH };
+/* By the daemon itself, from the kept image; also starts a plugin that failed. if_instance: as below. */
+int supervisor_replace(struct supervisor *supervisor, const char *name, uint64_t if_instance,
+		       enum supervisor_reason reason, struct supervisor_restart *ret, struct error *error);
 /* if_instance: 0 or the number that must be serving (-ESTALE). reread: read the file again (operator), else the kept
  * image. timeout: microseconds, 0: the configuration's drain timeout. */
 int supervisor_restart(struct supervisor *supervisor, const char *name, uint64_t if_instance, bool reread,
@@ -172,6 +177,22 @@ int supervisor_disable(struct supervisor *supervisor, const char *name, struct s
 
 /* The plugin of that name, NULL if the supervisor has none; valid as long as the supervisor. */
 struct plugin *supervisor_plugin(struct supervisor *supervisor, const char *name);
+
+/* One plugin as whoever watches it needs it; the pointers are good while look runs. */
+struct supervisor_look {
+	const char *name;
+	enum supervisor_state state;
+	bool enabled;
+	char last_error[240];
+	uint64_t reconfigured; /* how often it got new settings without a new instance */
+	struct config *config; /* what is in force for it */
+	const struct config_plugin *plugin;
+	struct plugin *handle;
+	struct instance *instance; /* that serves and cannot end meanwhile; NULL: none */
+};
+/* By position. look may call the instance, but must not restart it: a restart would wait for it. -ENOENT. */
+int supervisor_look(struct supervisor *supervisor, size_t index,
+		    void (*look)(const struct supervisor_look *seen, void *ctx), void *ctx);
 
 /* From the heaps' fault handler, on the faulting thread: counts by kind, and with memory.on_fault: restart has a tick
  * replace the instance, at most once a minute. */

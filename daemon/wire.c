@@ -468,3 +468,22 @@ wire_request(const char *method, json_t *parameters, bool more)
 
 	return more ? wire_with_flag(message, "more") : message;
 }
+
+json_t *
+wire_text(const char *text)
+{
+	json_t *string = json_string(text);
+	char *copy;
+
+	if (string)
+		return string;
+	copy = strdup(text);
+	if (!copy)
+		return NULL;
+	for (char *p = copy; *p; p++)
+		if (*p & 0x80)
+			*p = '?';
+	string = json_string(copy);
+	free(copy);
+	return string;
+}

@@ -63,3 +63,5 @@ void wire_call_clear(struct wire_call *call);
 json_t *wire_reply(json_t *parameters, bool continues);
 json_t *wire_error(const char *name, json_t *parameters);
 json_t *wire_request(const char *method, json_t *parameters, bool more);
+/* A JSON string of text that may be no UTF-8; then what is not ASCII becomes "?". NULL: out of memory. */
+json_t *wire_text(const char *text);

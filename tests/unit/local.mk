@@ -65,13 +65,13 @@ tests_unit_test_wire_SOURCES = tests/unit/test-wire.c daemon/wire.c daemon/error
 tests_unit_test_wire_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
 tests_unit_test_job_SOURCES = tests/unit/test-job.c daemon/job.c
 tests_unit_test_job_LDADD = $(CMOCKA_LIBS) $(SYSTEMD_LIBS) -lpthread
-test_commands = tests/unit/fake-server.c tests/unit/fake-server.h daemon/command.c daemon/commands.c \
+test_commands = tests/unit/fake-server.c tests/unit/fake-server.h daemon/wire.c daemon/command.c daemon/commands.c \
 	daemon/command-access.c daemon/router.c daemon/access.c daemon/network.c daemon/glob.c daemon/identity.c \
 	daemon/name.c daemon/target.c daemon/command-daemon.c daemon/command-dump.c daemon/command-escapes.c daemon/command-sampling.c $(mtlsd_format) daemon/command-list.c daemon/command-plugin.c daemon/command-show.c daemon/introspect.c daemon/outlet.c \
 	daemon/job.c daemon/log.c daemon/schema-nearest.c daemon/schema-value.c daemon/error.c
 test_command_fixture = tests/unit/command-fixture.c tests/unit/command-fixture.h $(test_commands)
 test_control_fixture = tests/unit/control-fixture.c tests/unit/control-fixture.h daemon/control.c daemon/handover.c daemon/caller.c \
-	daemon/caller-call.c daemon/caller-job.c daemon/pace.c daemon/peer.c daemon/wire.c $(test_commands)
+	daemon/caller-call.c daemon/caller-job.c daemon/pace.c daemon/peer.c $(test_commands)
 tests_unit_test_command_table_SOURCES = tests/unit/test-command-table.c $(test_command_fixture)
 tests_unit_test_command_table_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) -lpthread
 tests_unit_test_commands_SOURCES = tests/unit/test-commands.c $(test_command_fixture)
@@ -126,7 +126,7 @@ fake_transport = tests/unit/fake-transport.c tests/unit/fake-transport.h
 tests_unit_test_exposure_SOURCES = tests/unit/test-exposure.c daemon/exposure.c daemon/stats.c
 tests_unit_test_exposure_LDADD = $(CMOCKA_LIBS) -lpthread
 tests_unit_test_request_SOURCES = tests/unit/test-request.c $(fake_transport) daemon/request.c daemon/step.c daemon/host.c daemon/snapshot.c \
-	daemon/connection.c daemon/exposure.c daemon/response.c daemon/plugin.c daemon/stats.c daemon/pool.c daemon/deadline.c daemon/router.c daemon/access.c daemon/network.c \
+	daemon/connection.c daemon/exposure.c daemon/response.c daemon/plugin.c daemon/breaker.c daemon/stats.c daemon/pool.c daemon/deadline.c daemon/router.c daemon/access.c daemon/network.c \
 	daemon/glob.c daemon/settings.c $(mtlsd_schema) daemon/yaml.c daemon/name.c daemon/error.c daemon/log.c
 tests_unit_test_request_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) -lpthread
 tests_unit_test_pool_SOURCES = tests/unit/test-pool.c daemon/pool.c daemon/stats.c
