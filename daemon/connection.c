@@ -23,6 +23,7 @@ struct connection {
 	atomic_uint refs;
 	struct connection_peer peer;
 	char *address, *listener, *tls_version, *cipher;
+	unsigned char binding[CONNECTION_BINDING];
 	struct entry *entries;
 	bool closed;
 	/* The transport's thread only: a connection's requests come one after another. */
@@ -60,7 +61,10 @@ connection_new(const struct connection_peer *peer, struct connection **ret)
 		.tls_version = connection->tls_version,
 		.cipher = connection->cipher,
 		.resumed = peer->resumed,
+		.binding = peer->binding != NULL ? connection->binding : NULL,
 	};
+	if (peer->binding != NULL)
+		memcpy(connection->binding, peer->binding, sizeof(connection->binding));
 	*ret = STEAL(connection);
 	return 0;
 }

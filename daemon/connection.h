@@ -25,7 +25,9 @@ struct connection_peer {
 	const char *tls_version; /* "TLS1.3" */
 	const char *cipher;
 	bool resumed;
+	const unsigned char *binding; /* CONNECTION_BINDING bytes, the tls-exporter of RFC 9266; NULL: there is none */
 };
+enum { CONNECTION_BINDING = 32 };
 
 /* Everything in peer is copied or referenced. */
 int connection_new(const struct connection_peer *peer, struct connection **ret);

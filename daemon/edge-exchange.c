@@ -61,6 +61,38 @@ edge_exchange_begin(void *endpoint, const char *target, struct MHD_Connection *m
 
 /* --- the peer ---------------------------------------------------------------------------------------------------- */
 
+enum { PEER_CHAIN = 10 }; /* more than verification takes */
+
+static int
+peer_identify(const gnutls_datum_t *peers, unsigned count, struct identity **ret, struct error *error)
+{
+	struct identity_der chain[PEER_CHAIN];
+
+	if (count > PEER_CHAIN)
+		count = PEER_CHAIN;
+	for (unsigned i = 0; i < count; i++)
+		chain[i] = (struct identity_der){peers[i].data, peers[i].size};
+	return identity_read_chain(chain, count, ret, error);
+}
+
+/* Without the extended master secret an exporter of TLS 1.2 does not bind to one connection (RFC 9266, 3). */
+static bool
+session_binding(gnutls_session_t session, unsigned char *ret)
+{
+	gnutls_datum_t binding = {NULL, 0};
+	bool bound = false;
+
+	if (gnutls_protocol_get_version(session) < GNUTLS_TLS1_3 && !gnutls_session_ext_master_secret_status(session))
+		return false;
+	if (gnutls_session_channel_binding(session, GNUTLS_CB_TLS_EXPORTER, &binding) == 0) {
+		bound = binding.size == CONNECTION_BINDING;
+		if (bound)
+			memcpy(ret, binding.data, binding.size);
+		gnutls_free(binding.data);
+	}
+	return bound;
+}
+
 static int
 connection_identify(struct edge_connection *connection)
 {
@@ -68,13 +100,14 @@ connection_identify(struct edge_connection *connection)
 	struct error error = {0};
 	struct identity *identity = NULL;
 	char address[LISTENER_HOST];
+	unsigned char binding[CONNECTION_BINDING];
 	const gnutls_datum_t *peers = gnutls_certificate_get_peers(connection->session, &count);
 
 	if (connection->shared)
 		return 0;
 	if (!peers || !count)
 		return -EACCES; /* cannot be: the handshake has demanded one */
-	int r = identity_read(peers[0].data, peers[0].size, &identity, &error);
+	int r = peer_identify(peers, count, &identity, &error);
 	if (r < 0) {
 		edge_count(connection, EDGE_REFUSAL + TLS_BAD_CERTIFICATE);
 		return r;
@@ -86,6 +119,7 @@ connection_identify(struct edge_connection *connection)
 		.tls_version = gnutls_protocol_get_name(gnutls_protocol_get_version(connection->session)),
 		.cipher = gnutls_cipher_get_name(gnutls_cipher_get(connection->session)),
 		.resumed = connection->handshake.resumed,
+		.binding = session_binding(connection->session, binding) ? binding : NULL,
 	};
 	listener_format_host(&connection->address.any, address, &peer.port);
 	r = connection_new(&peer, &connection->shared);

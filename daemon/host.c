@@ -155,6 +155,30 @@ host_header_at(const mtlsd_request *request, size_t index, const char **name, co
 	return 1;
 }
 
+static const char *
+host_client_cert(const mtlsd_request *request, size_t index)
+{
+	struct scope_frame frame;
+
+	scope_enter_daemon(&frame); /* it is kept for the connection */
+	const char *field = identity_client_cert(connection_peer(request_of(request)->connection)->identity, index);
+	scope_leave(&frame);
+	return field;
+}
+
+static int
+host_channel_binding(const mtlsd_request *request, void *buffer, size_t size)
+{
+	const struct connection_peer *peer = connection_peer(request_of(request)->connection);
+
+	if (peer->binding == NULL)
+		return -ENODATA;
+	if (size < CONNECTION_BINDING)
+		return -ENOSPC;
+	memcpy(buffer, peer->binding, CONNECTION_BINDING);
+	return CONNECTION_BINDING;
+}
+
 static const void *
 host_body(const mtlsd_request *request, size_t *length)
 {
@@ -196,9 +220,10 @@ host_identity(const mtlsd_request *request, mtlsd_field field, size_t index)
 	};
 	if ((unsigned) field < ARRAY_LENGTH(single))
 		return index == 0 ? single[field] : NULL;
-	if ((unsigned) field >= ARRAY_LENGTH(sans))
+	if ((unsigned) field >= ARRAY_LENGTH(sans) && field != MTLSD_ID_PURPOSE)
 		return NULL;
-	for (const char *const *names = identity->san[sans[field]]; *names != NULL; names++) {
+	const char *const *names = field == MTLSD_ID_PURPOSE ? identity->purposes : identity->san[sans[field]];
+	for (; *names != NULL; names++) {
 		if (index-- == 0)
 			return *names;
 	}
@@ -506,6 +531,8 @@ host_table(void)
 		.finish = host_finish,
 		.dump_text = host_dump_text,
 		.dump_number = host_dump_number,
+		.client_cert = host_client_cert,
+		.channel_binding = host_channel_binding,
 	};
 	return &table;
 }

@@ -33,6 +33,9 @@ struct counted {
 	atomic_uint references;
 	char **names[LISTS]; /* what identity.san and, last, identity.purposes show */
 	size_t counts[LISTS];
+	gnutls_datum_t *chain;
+	size_t chain_count;
+	_Atomic(char *) *encoded; /* of each of the chain, NULL: nobody has asked */
 };
 
 static void
@@ -43,6 +46,12 @@ counted_free(struct counted *counted)
 			free(counted->names[kind][i]);
 		free(counted->names[kind]);
 	}
+	for (size_t i = 0; i < counted->chain_count; i++) {
+		free(counted->chain[i].data);
+		free(atomic_load_explicit(&counted->encoded[i], memory_order_relaxed));
+	}
+	free(counted->chain);
+	free((void *) counted->encoded);
 	free((char *) counted->identity.subject);
 	free((char *) counted->identity.issuer);
 	free((char *) counted->identity.serial);
@@ -434,4 +443,77 @@ identity_read_pem(const char *pem, struct identity **ret, struct error *error)
 	r = identity_read(der.data, der.size, ret, error);
 	gnutls_free(der.data);
 	return r;
+}
+
+/* --- the chain, for those who pass it on ---------------------------------------------------------------------------
+ */
+
+static int
+chain_keep(struct counted *counted, const struct identity_der *chain, size_t count)
+{
+	counted->chain = calloc(count, sizeof(*counted->chain));
+	counted->encoded = calloc(count, sizeof(*counted->encoded));
+	if (!counted->chain || !counted->encoded)
+		return -ENOMEM;
+	for (size_t i = 0; i < count; i++) {
+		counted->chain[i].data = malloc(chain[i].length + 1);
+		if (!counted->chain[i].data)
+			return -ENOMEM;
+		memcpy(counted->chain[i].data, chain[i].data, chain[i].length);
+		counted->chain[i].size = (unsigned) chain[i].length;
+		counted->chain_count++;
+	}
+	return 0;
+}
+
+int
+identity_read_chain(const struct identity_der *chain, size_t count, struct identity **ret, struct error *error)
+{
+	CLEANUP(identity_unref) struct identity *identity = NULL;
+	int r = identity_read(chain[0].data, chain[0].length, &identity, error);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 1; i < count; i++)
+		if (chain[i].length > DER_LENGTH)
+			return error_set(error, -EBADMSG,
+					 "a certificate of the chain has %zu bytes; at most %d are "
+					 "accepted",
+					 chain[i].length, DER_LENGTH);
+	if (chain_keep(CONTAINER_OF(identity, struct counted, identity), chain, count) < 0)
+		return out_of_memory(error);
+	*ret = STEAL(identity);
+	return 0;
+}
+
+static char *
+chain_encode(const gnutls_datum_t *der)
+{
+	gnutls_datum_t text = {NULL, 0};
+	char *field = NULL;
+
+	if (gnutls_base64_encode2(der, &text) < 0)
+		return NULL;
+	if (asprintf(&field, ":%.*s:", (int) text.size, text.data) < 0)
+		field = NULL;
+	gnutls_free(text.data);
+	return field;
+}
+
+const char *
+identity_client_cert(const struct identity *identity, size_t index)
+{
+	const struct counted *counted = CONTAINER_OF(identity, const struct counted, identity);
+	char *before = NULL, *field;
+
+	if (index >= counted->chain_count)
+		return NULL;
+	field = atomic_load(&counted->encoded[index]);
+	if (field)
+		return field;
+	field = chain_encode(&counted->chain[index]);
+	if (!field || atomic_compare_exchange_strong(&counted->encoded[index], &before, field))
+		return field;
+	free(field); /* another thread was faster */
+	return before;
 }

@@ -25,8 +25,17 @@ struct identity {
 	const char *const *purposes;                /* extended key usage: object identifiers, the same */
 };
 
+struct identity_der {
+	const void *data;
+	size_t length;
+};
 /* der: the leaf certificate. At most 64 names of each kind. */
 int identity_read(const void *der, size_t length, struct identity **ret, struct error *error);
+/* The same with what the client sent beside it, leaf first; all of it is kept for identity_client_cert. */
+int identity_read_chain(const struct identity_der *chain, size_t count, struct identity **ret, struct error *error);
+/* The index-th certificate of the chain as a structured field's byte sequence (":base64:"), written when first asked
+ * for; NULL past the end or without memory. Valid as long as the identity. Source: RFC 9440, RFC 8941. */
+const char *identity_client_cert(const struct identity *identity, size_t index);
 /* The first certificate of a PEM file's text. */
 int identity_read_pem(const char *pem, struct identity **ret, struct error *error);
 struct identity *identity_ref(struct identity *identity);

@@ -144,6 +144,13 @@ word_size(const char *word)
 	return word != NULL ? strlen(word) + 1 : 0;
 }
 
+/* What only the daemon may say (RFC 9440, 2.4): whatever a client sends under these names, no plugin sees. */
+static bool
+is_ours(const char *name)
+{
+	return strcasecmp(name, "Client-Cert") == 0 || strcasecmp(name, "Client-Cert-Chain") == 0;
+}
+
 /* One block holds the request, its header table and all words: one allocation a request. */
 static struct request *
 request_new(const struct request_head *head)
@@ -162,9 +169,12 @@ request_new(const struct request_head *head)
 	deadline_init(&request->deadline, deadline_passed);
 	struct request_header *headers = (void *) (((uintptr_t) request->words + 15) & ~(uintptr_t) 15);
 	char *at = (char *) (headers + head->header_count);
+	size_t count = 0;
 	for (size_t i = 0; i < head->header_count; i++) {
-		headers[i].name = copy_word(&at, head->headers[i].name);
-		headers[i].value = copy_word(&at, head->headers[i].value);
+		if (is_ours(head->headers[i].name))
+			continue;
+		headers[count].name = copy_word(&at, head->headers[i].name);
+		headers[count++].value = copy_word(&at, head->headers[i].value);
 	}
 	request->head = (struct request_head){
 		.method = copy_word(&at, head->method),
@@ -174,7 +184,7 @@ request_new(const struct request_head *head)
 		.version = copy_word(&at, head->version),
 		.host = copy_word(&at, head->host),
 		.headers = headers,
-		.header_count = head->header_count,
+		.header_count = count,
 		.content_length = head->content_length,
 	};
 	return request;

@@ -189,6 +189,36 @@ test_all_fields(void **state UNUSED)
 }
 
 static void
+test_chain_is_kept_as_fields(void **state UNUSED)
+{
+	gnutls_datum_t leaf = certificate_finish(certificate_new(NULL)), other, text;
+	const struct identity_der chain[] = {{leaf.data, leaf.size}, {"not looked at", 13}};
+	struct identity *identity = NULL;
+	struct error error = {0};
+
+	if (identity_read_chain(chain, 2, &identity, &error) < 0)
+		fail_msg("%s", error.text);
+	const char *field = identity_client_cert(identity, 0);
+	assert_ptr_equal(identity_client_cert(identity, 0), field);
+	assert_int_equal(field[0], ':');
+	assert_int_equal(field[strlen(field) - 1], ':');
+	text = (gnutls_datum_t){(unsigned char *) field + 1, (unsigned) strlen(field) - 2};
+	assert_int_equal(gnutls_base64_decode2(&text, &other), 0);
+	assert_int_equal(other.size, leaf.size);
+	assert_memory_equal(other.data, leaf.data, leaf.size);
+	assert_string_equal(identity_client_cert(identity, 1), ":bm90IGxvb2tlZCBhdA==:");
+	assert_null(identity_client_cert(identity, 2));
+	gnutls_free(other.data);
+	identity_unref(&identity);
+	/* of a leaf alone nothing is kept */
+	assert_int_equal(identity_read(leaf.data, leaf.size, &identity, &error), 0);
+	assert_null(identity_client_cert(identity, 0));
+	assert_null(identity->purposes[0]);
+	identity_unref(&identity);
+	gnutls_free(leaf.data);
+}
+
+static void
 test_issuer(void **state UNUSED)
 {
 	/* Signed by a certificate of another name, so that both names differ. */
@@ -444,6 +474,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_fields),
+		cmocka_unit_test(test_chain_is_kept_as_fields),
 		cmocka_unit_test(test_issuer),
 		cmocka_unit_test(test_without_subject_and_names),
 		cmocka_unit_test(test_names_that_would_fool_are_refused),

@@ -64,6 +64,7 @@
  *   older one is. Structs carry their size and only ever grow at the end; look at MTLSD_HAS before calling a function
  *   newer than the minor you require. Flags the daemon does not know are refused by name.
  *     1.0  the first.
+ *     1.1  client_cert, channel_binding; MTLSD_ID_PURPOSE.
  *
  * The same shared object runs inside the daemon or in a process of its own: nothing here shares memory beyond a call
  * except what is named above.
@@ -78,7 +79,7 @@ extern "C" {
 
 #define MTLSD_MAGIC UINT64_C(0x317664736c746d) /* "mtlsdv1" in memory order */
 #define MTLSD_ABI_MAJOR 1
-#define MTLSD_ABI_MINOR 0
+#define MTLSD_ABI_MINOR 1
 #define MTLSD_SYMBOL "mtlsd_plugin_descriptor"
 
 /* Opaque. */
@@ -145,6 +146,7 @@ typedef enum {
 	MTLSD_ID_SAN_DNS = 6,            /* list */
 	MTLSD_ID_SAN_EMAIL = 7,          /* list */
 	MTLSD_ID_SAN_IP = 8,             /* list */
+	MTLSD_ID_PURPOSE = 9,            /* list: extended key usage, object identifiers; since 1.1 */
 } mtlsd_field;
 
 /* One setting of the plugin's `config:` mapping. The table ends with a row whose name is NULL. */
@@ -257,6 +259,15 @@ typedef struct mtlsd_host {
 	/* One line of `mtlsctl dump`'s plugin section. */
 	void (*dump_text)(mtlsd_dump *dump, const char *name, const char *value);
 	void (*dump_number)(mtlsd_dump *dump, const char *name, uint64_t value);
+
+	/* --- since 1.1: for those who pass requests on ---------------------------------------------------------- */
+	/* The client's certificates as field values of RFC 9440 (":base64:"): index 0 is that of Client-Cert, the rest
+	 * are the members of Client-Cert-Chain in order; NULL past the end. Valid until done. Fields of these names
+	 * that clients send are removed before any plugin sees them: whoever passes a request on adds these. */
+	const char *(*client_cert)(const mtlsd_request *request, size_t index);
+	/* The connection's tls-exporter channel binding (RFC 9266): writes 32 bytes and returns 32. -ENOSPC: size is
+	 * less; -ENODATA: this connection has none (TLS 1.2 without the extended master secret). */
+	int (*channel_binding)(const mtlsd_request *request, void *buffer, size_t size);
 } mtlsd_host;
 
 /* True if this daemon's host table has the function. */
