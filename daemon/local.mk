@@ -36,6 +36,10 @@ mtlsd_request = \
 	daemon/places.c daemon/places.h
 mtlsd_policy = \
 	daemon/policy.c daemon/budget.c daemon/archive.c daemon/archive.h daemon/event.c daemon/event.h
+mtlsd_verdict = \
+	daemon/signals.c daemon/signals.h daemon/trend.c daemon/trend.h daemon/verdict.c daemon/verdict.h daemon/verdict-internal.h \
+	daemon/verdict-axis.c daemon/verdict-sites.c daemon/verdict-text.c daemon/probe.c daemon/probe.h daemon/inspector.c \
+	daemon/inspector.h
 mtlsd_format = \
 	daemon/portion.h daemon/pprof.c daemon/pprof.h daemon/format.h daemon/format-json.c daemon/format-folded.c daemon/format-pprof.c \
 	daemon/callers.c daemon/callers.h daemon/difference.c daemon/difference.h
@@ -53,10 +57,10 @@ mtlsd_control = \
 	daemon/peer.c daemon/peer.h daemon/caller.c daemon/caller.h daemon/caller-internal.h \
 	daemon/caller-call.c daemon/caller-job.c daemon/control.c daemon/control.h
 
-mtlsd_SOURCES = $(mtlsd_base) $(mtlsd_heap) $(mtlsd_schema) $(mtlsd_config) $(mtlsd_access) $(mtlsd_plugin) $(mtlsd_policy) $(mtlsd_request) \
+mtlsd_SOURCES = $(mtlsd_base) $(mtlsd_heap) $(mtlsd_schema) $(mtlsd_config) $(mtlsd_access) $(mtlsd_plugin) $(mtlsd_policy) $(mtlsd_verdict) $(mtlsd_request) \
 	$(mtlsd_gate) $(mtlsd_edge) $(mtlsd_format) $(mtlsd_control) daemon/command-sampling.c daemon/server.c daemon/server.h daemon/main.c
 EXTRA_mtlsd_DEPENDENCIES = $(srcdir)/daemon/exports.list
-mtlsd_LDADD = $(GNUTLS_LIBS) $(SYSTEMD_LIBS) $(YAML_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS) $(DW_LIBS) $(ELF_LIBS) $(ZLIB_LIBS) -lresolv -lpthread -ldl
+mtlsd_LDADD = $(GNUTLS_LIBS) $(SYSTEMD_LIBS) $(YAML_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS) $(DW_LIBS) $(ELF_LIBS) $(ZLIB_LIBS) -lresolv -lpthread -ldl -lm
 # What libraries and plugins must find in the executable first: the malloc family, thread starts, the framing gate.
 mtlsd_LDFLAGS = $(AM_LDFLAGS) -Wl,--dynamic-list=$(srcdir)/daemon/exports.list
 EXTRA_DIST += daemon/exports.list

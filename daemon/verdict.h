@@ -34,27 +34,35 @@ struct verdict_site {
 };
 
 struct verdict_settings {
-	double min_rate;     /* bytes a request below which growth is ignored */
-	uint64_t min_growth; /* bytes a window must have grown */
-	uint64_t warm_up_time, warm_up_requests;
+	double min_rate;                         /* bytes a request below which growth is ignored */
+	uint64_t min_growth;                     /* bytes a window must have grown */
+	uint64_t warm_up_time, warm_up_requests; /* microseconds; both must be over, or sixty times the time alone */
 };
 struct verdict_settings verdict_default_settings(void);
 
 /* What probes of this instance found so far (probe.h). */
 struct verdict_probes {
 	unsigned done, rejected; /* ended; ended with "it was a cache" */
+	bool running;
 	bool confirmed;
+	enum verdict_class class;                 /* of the confirmed one: LEAK, CLIENT_STATE, GROWING_BUFFER */
 	uint64_t residual_first, residual_second; /* bytes that grew between evictions, each interval */
 	uint64_t interval_requests;               /* of the two intervals together */
+	struct signals_exposure first, second;    /* what was served in each interval */
 	int64_t objects_grown;
-	double rate; /* bytes a request between evictions, when confirmed */
+	uint64_t survived;    /* of the first interval's births, bytes that outlived the second; 0: not known */
+	double rate;          /* bytes a request between evictions, when confirmed */
+	double rejected_rate; /* bytes a request it had seemed to grow when it was last rejected */
 };
 
 struct verdict_input {
 	const struct signals_history *history;
 	const struct verdict_site *sites; /* may be NULL: none was taken yet */
 	size_t site_count;
-	uint32_t epoch; /* the request clock when sites was taken */
+	uint32_t epoch;                     /* the request clock when sites was taken */
+	const struct verdict_site *earlier; /* of a walk some time before; may be NULL */
+	size_t earlier_count;
+	uint32_t earlier_epoch;
 	bool has_evict;
 	struct verdict_probes probes;
 	uint64_t hard_limit; /* bytes, 0: none */
@@ -75,11 +83,13 @@ struct verdict {
 	enum verdict_class class;
 	enum signals_axis axis;
 	bool separable; /* false: the traffic does not tell axis from others; axis is then the likeliest */
+	bool foreign;   /* most of the growth lies in the foreign heap: a library's, and no restart gives it back */
 	double rate, rate_low,
 		rate_high;  /* bytes for each unit of axis (per second for SIGNALS_SECONDS), 95 % interval */
 	double per_request; /* the same growth as bytes a request, for comparing */
 	uint64_t grown;     /* bytes over the window it was judged on */
 	uint64_t window_requests;
+	double window_seconds;
 	double seconds_to_limit; /* < 0: no limit in sight */
 	unsigned scale;          /* of the ladder it was judged on */
 	unsigned site_count;
@@ -90,6 +100,6 @@ struct verdict {
 };
 
 void verdict_judge(const struct verdict_input *input, struct verdict *ret);
-/* One sentence: "leaks 16.2 ± 0.4 bytes per request, 3 h 10 min to its limit, confirmed by probe". The sites are the
+/* One sentence: "leaks 16.2 ± 0.4 bytes per request, 3h10min to its limit, confirmed by probe". The sites are the
  * caller's to name. Always terminated. */
 void verdict_sentence(const struct verdict *verdict, char *ret, size_t size);

@@ -12,6 +12,7 @@ unit_tests = \
 	tests/unit/test-exposure tests/unit/test-request tests/unit/test-pool tests/unit/test-settings tests/unit/test-fixtures \
 	tests/unit/test-whoami
 unit_tests += tests/unit/test-policy tests/unit/test-budget tests/unit/test-breaker tests/unit/test-archive
+unit_tests += tests/unit/test-inspector
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
@@ -144,3 +145,7 @@ tests_unit_test_fixtures_LDFLAGS = $(mtlsd_LDFLAGS) -Wl,--wrap=scope_space_new
 # plugins
 tests_unit_test_whoami_SOURCES = tests/unit/test-whoami.c plugins/whoami.c
 tests_unit_test_whoami_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
+
+# verdicts
+tests_unit_test_inspector_SOURCES = tests/unit/test-inspector.c $(mtlsd_verdict) daemon/units.c
+tests_unit_test_inspector_LDADD = $(CMOCKA_LIBS) -lpthread -lm
