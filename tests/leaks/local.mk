@@ -19,6 +19,27 @@ leak_headers = tests/leaks/corpus.h tests/leaks/cache.h
 EXTRA_PROGRAMS += $(leak_families)
 CLEANFILES += $(leak_families)
 
+leak_evaluator = \
+	tests/leaks/evaluator.c tests/leaks/label.c tests/leaks/label.h tests/leaks/traffic.c tests/leaks/traffic.h \
+	tests/leaks/timeline.c tests/leaks/timeline.h tests/leaks/stage.c tests/leaks/stage.h tests/leaks/crowd.c \
+	tests/leaks/crowd.h tests/leaks/run.c tests/leaks/run.h tests/leaks/baseline.c tests/leaks/baseline.h \
+	tests/leaks/score.c tests/leaks/score.h tests/leaks/figures.c tests/leaks/figures.h
+EXTRA_PROGRAMS += tests/leaks/evaluator
+CLEANFILES += tests/leaks/evaluator
+.PHONY: leaks
+leaks: tests/leaks/evaluator $(leak_families)
+EXTRA_DIST += tests/leaks/evaluate tests/leaks/SPLIT tests/leaks/README.md $(leak_families:.so=.label)
+
+tests_leaks_evaluator_SOURCES = $(leak_evaluator) $(fake_transport) $(mtlsd_verdict) daemon/request.c daemon/step.c daemon/host.c \
+	daemon/snapshot.c daemon/pool.c daemon/deadline.c daemon/stats.c daemon/router.c daemon/glob.c daemon/digest.c daemon/yaml.c \
+	daemon/name.c daemon/error.c daemon/log.c $(mtlsd_plugin) $(mtlsd_heap) $(mtlsd_schema)
+tests_leaks_evaluator_LDADD = $(JANSSON_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) $(GNUTLS_LIBS) $(DW_LIBS) $(ELF_LIBS) -lm -lpthread -ldl
+# Its own clock, which plugins find in the executable, and its own way with deadlines and late callbacks (stage.c).
+tests_leaks_evaluator_LDFLAGS = $(mtlsd_LDFLAGS) -Wl,--dynamic-list=$(srcdir)/tests/leaks/exports.list \
+	-Wl,--wrap=deadline_wheel_new -Wl,--wrap=pool_push -Wl,--wrap=instance_began
+EXTRA_tests_leaks_evaluator_DEPENDENCIES = $(srcdir)/tests/leaks/exports.list
+EXTRA_DIST += tests/leaks/exports.list
+
 tests_leaks_a_to_b_so_SOURCES = tests/leaks/a_to_b.c $(leak_headers)
 tests_leaks_a_to_b_so_CPPFLAGS = $(MODULE_CPPFLAGS)
 tests_leaks_a_to_b_so_CFLAGS = $(MODULE_CFLAGS)

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+/* label.h - what is true of a family of the corpus, from NAME.label and SPLIT; README.md describes the words.
+ *
+ * Threads: any. Owns: nothing; a label is a plain value.
+ */
+#include "traffic.h"
+#include "verdict.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum label_half { LABEL_TUNE = 1, LABEL_HELDOUT = 2, LABEL_ALL = 3 };
+
+struct label {
+	char name[32];
+	enum label_half half;
+	bool leaky;
+	bool foreign;       /* it leaks into the foreign heap */
+	char site[64];      /* function that allocates what leaks; "": not told */
+	double bytes;       /* class bytes a unit of the axis, on average; 0: not told */
+	unsigned axes;      /* bits of enum signals_axis that are right; 0: not told */
+	unsigned classes;   /* bits of enum verdict_class that are right */
+	uint64_t requests;  /* after the onset */
+	uint64_t onset;     /* microseconds of health */
+	uint64_t reload_at; /* requests after which it is reloaded with reload; 0: never */
+	char reload[64];    /* YAML of one setting, "history: yes" */
+	double least;       /* bytes a request the leak is at least, for the bars */
+	struct traffic_mix mix;
+};
+
+/* folder: where the labels lie. On failure a sentence is printed. */
+int label_read(const char *folder, const char *name, struct label *ret);
+/* All families that SPLIT names, in its order; at most room. Returns how many, or a negative errno. */
+int label_read_all(const char *folder, struct label *ret, size_t room);
