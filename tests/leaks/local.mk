@@ -30,9 +30,7 @@ CLEANFILES += tests/leaks/evaluator
 leaks: tests/leaks/evaluator $(leak_families)
 EXTRA_DIST += tests/leaks/evaluate tests/leaks/SPLIT tests/leaks/README.md $(leak_families:.so=.label)
 
-tests_leaks_evaluator_SOURCES = $(leak_evaluator) $(fake_transport) $(mtlsd_verdict) daemon/request.c daemon/step.c daemon/host.c \
-	daemon/snapshot.c daemon/pool.c daemon/deadline.c daemon/stats.c daemon/router.c daemon/glob.c daemon/digest.c daemon/yaml.c \
-	daemon/name.c daemon/error.c daemon/log.c $(mtlsd_plugin) $(mtlsd_heap) $(mtlsd_schema)
+tests_leaks_evaluator_SOURCES = $(leak_evaluator) $(mtlsd_verdict) $(request_flow)
 tests_leaks_evaluator_LDADD = $(JANSSON_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) $(GNUTLS_LIBS) $(DW_LIBS) $(ELF_LIBS) -lm -lpthread -ldl
 # Its own clock, which plugins find in the executable, and its own way with deadlines and late callbacks (stage.c).
 tests_leaks_evaluator_LDFLAGS = $(mtlsd_LDFLAGS) -Wl,--dynamic-list=$(srcdir)/tests/leaks/exports.list \

@@ -40,7 +40,7 @@ struct run {
 	uint64_t warm;       /* request at which the warm-up ended; RUN_NEVER: not yet */
 	uint64_t onset;      /* request; RUN_NEVER: not yet */
 	struct signals_exposure at_onset;
-	bool judged; /* the verdict that counts is there */
+	struct verdict verdict; /* the one that counts, so far */
 	bool trace;
 	int statm;
 };
@@ -130,8 +130,9 @@ since(const struct run *run)
 }
 
 static void
-keep_verdict(struct run *run, const struct verdict *verdict)
+tell_verdict(struct run *run)
 {
+	const struct verdict *verdict = &run->verdict;
 	struct run_result *result = run->result;
 
 	result->outcome = verdict->outcome;
@@ -166,11 +167,8 @@ take_verdict(struct run *run, const struct verdict *verdict)
 		if (result->reached[outcome] == RUN_NEVER)
 			result->reached[outcome] = since(run);
 	}
-	if (verdict->outcome < goal)
-		return;
-	keep_verdict(run, verdict);
-	measure_truth(run);
-	run->judged = true;
+	if (verdict->outcome >= goal || run->verdict.outcome < goal)
+		run->verdict = *verdict;
 }
 
 static void
@@ -220,7 +218,7 @@ judge(struct run *run)
 	enum inspector_wish wish;
 
 	(void) inspector_sample(run->inspector, now, &sample);
-	while (!run->judged && (wish = inspector_step(run->inspector, now, LOAD)) != INSPECTOR_NOTHING) {
+	while ((wish = inspector_step(run->inspector, now, LOAD)) != INSPECTOR_NOTHING) {
 		if (wish == INSPECTOR_PROFILE)
 			grant_profile(run);
 		else
@@ -280,8 +278,7 @@ second(struct run *run)
 	(void) heap_decay((uint32_t) (timeline_now() / SECOND), DECAY);
 	note_onset(run);
 	note_warm_up(run);
-	if (!run->judged)
-		judge(run);
+	judge(run);
 }
 
 /* Everything that happens until then. */
@@ -330,7 +327,7 @@ is_over(const struct run *run)
 {
 	const struct label *label = run->order->label;
 
-	if (run->judged && run->order->hook)
+	if (run->result->reached[VERDICT_CONFIRMED] != RUN_NEVER)
 		return true;
 	if (run->result->early)
 		return true;
@@ -401,10 +398,8 @@ run_do(const struct run_order *order, bool trace_it, struct run_result *ret)
 	ret->took = (double) (to.tv_sec - from.tv_sec) + (double) (to.tv_nsec - from.tv_nsec) / 1e9;
 	if (ret->failed)
 		return;
-	if (!run.judged) {
-		keep_verdict(&run, inspector_verdict(run.inspector));
-		measure_truth(&run);
-	}
+	tell_verdict(&run);
+	measure_truth(&run);
 	struct verdict_probes probes = {0};
 	probe_results(inspector_probe(run.inspector), &probes);
 	ret->probes = probes.done;

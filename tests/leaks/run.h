@@ -30,7 +30,7 @@ struct run_result {
 	uint64_t began;                          /* the request they count from */
 	uint64_t reached[VERDICT_CONFIRMED + 1]; /* when each outcome came first, or RUN_NEVER */
 	uint64_t alarm[BASELINE_KINDS];          /* the same of the baselines */
-	/* The verdict that counts: CONFIRMED, without a hook LIKELY; if there was none, the last. */
+	/* The verdict that counts: CONFIRMED, without a hook the last that was LIKELY; if there was none, the last. */
 	enum verdict_outcome outcome;
 	enum verdict_class class;
 	enum signals_axis axis;

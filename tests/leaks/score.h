@@ -4,7 +4,7 @@
  *
  * Found: the goal (CONFIRMED, without a hook LIKELY) was reached, not before there was anything to find, and with a
  * class the label accepts. Of a clean plugin the same is a false alarm, whatever the class. Sites, rates and axes are
- * those of the verdict that reached the goal; an axis counts where the verdict says it can be told.
+ * those of the verdict that counts (run.h); an axis counts where the verdict says it can be told.
  *
  * Threads: one. Owns: its lists, until score_clear.
  */

@@ -134,9 +134,11 @@ tests_unit_test_pool_SOURCES = tests/unit/test-pool.c daemon/pool.c daemon/stats
 tests_unit_test_pool_LDADD = $(CMOCKA_LIBS) -lpthread
 tests_unit_test_settings_SOURCES = tests/unit/test-settings.c daemon/settings.c $(mtlsd_schema) daemon/yaml.c daemon/error.c
 tests_unit_test_settings_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
-tests_unit_test_fixtures_SOURCES = tests/unit/test-fixtures.c $(fake_transport) daemon/request.c daemon/step.c daemon/host.c daemon/snapshot.c \
+# The whole flow of a request through real plugins; the leak corpus runs on it too.
+request_flow = $(fake_transport) daemon/request.c daemon/step.c daemon/host.c daemon/snapshot.c \
 	daemon/pool.c daemon/deadline.c daemon/stats.c daemon/router.c daemon/access.c daemon/network.c daemon/glob.c daemon/digest.c daemon/yaml.c daemon/name.c \
 	daemon/error.c daemon/log.c $(mtlsd_plugin) $(mtlsd_heap) $(mtlsd_schema)
+tests_unit_test_fixtures_SOURCES = tests/unit/test-fixtures.c $(request_flow)
 tests_unit_test_fixtures_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) $(GNUTLS_LIBS) $(DW_LIBS) $(ELF_LIBS) \
 	-lpthread -ldl
 # Its way to an instance's memory before the instance has used any.
