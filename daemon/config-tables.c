@@ -89,9 +89,7 @@ static const struct schema_row limits_rows[] = {
 	 .fallback = "75s", .help = "A connection without a request is closed after this long."},
 	{"header_size", SCHEMA_SIZE, offsetof(struct config, limits.header_size), .min = KIB, .max = MIB,
 	 .fallback = "8KiB",
-	 .help = "Request line and header fields together; more is answered with 431. A larger value than at the start "
-		 "needs "
-		 "a restart."},
+	 .help = "Request line and header fields together; more is answered with 431."},
 	{"header_count", SCHEMA_INT, offsetof(struct config, limits.header_count), .min = 1, .max = 10000,
 	 .fallback = "100", .help = "Header fields of a request; more are answered with 431."},
 	{"body_size", SCHEMA_SIZE, offsetof(struct config, limits.body_size), .min = 0, .max = TIB, .fallback = "1MiB",

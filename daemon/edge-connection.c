@@ -169,6 +169,9 @@ connection_retire(struct edge_connection *connection)
 	}
 	settle_handshake(connection);
 	gate_free(&connection->gate);
+	edge_send_forget(connection);
+	free(connection->ahead);
+	connection->ahead = NULL;
 }
 
 /* A socket that is closed with unread bytes sends a reset, and a reset makes the client's kernel forget what it has not

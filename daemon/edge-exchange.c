@@ -14,10 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum {
-	FEW_HEADERS = 64,        /* kept on the stack */
-	STREAM_BLOCK = 16 * 1024 /* one TLS record */
-};
+enum { STREAM_BLOCK = 16 * 1024 }; /* one TLS record */
 
 struct exchange {
 	struct edge_connection *connection;
@@ -26,12 +23,12 @@ struct exchange {
 	bool head_done; /* the next call without data is the last */
 	bool waiting;   /* suspended by the request: poll it first */
 	bool uploaded;
-	bool answering; /* the request has an answer */
-	bool answered;  /* and it was queued */
-	size_t fed;     /* bytes of the piece at hand that the request has seen before it suspended */
+	bool answering;            /* the request has an answer */
+	bool answered;             /* and it was queued */
+	size_t fed;                /* bytes of the piece at hand that the request has seen before it suspended */
+	struct gate_request *head; /* NULL: the gate has refused it */
 	const char *query;
-	char *path;
-	char target[];
+	char path[];
 };
 
 static struct edge_connection *
@@ -43,16 +40,21 @@ connection_of(struct MHD_Connection *mhd)
 void *
 edge_exchange_begin(void *endpoint, const char *target, struct MHD_Connection *mhd)
 {
-	(void) endpoint;
 	struct edge_connection *connection = connection_of(mhd);
-	size_t length = strlen(target);
-	struct exchange *exchange = calloc(1, sizeof(*exchange) + 2 * (length + 1));
-	if (!exchange)
+	(void) endpoint, (void) target; /* the gate has the client's */
+	if (!connection->gate)
 		return NULL;
+	struct gate_request *head = gate_take_request(connection->gate);
+	size_t length = head ? strlen(head->target) : 0;
+	struct exchange *exchange = calloc(1, sizeof(*exchange) + length + 1);
+	if (!exchange) {
+		gate_request_free(&head);
+		return NULL;
+	}
 	exchange->connection = connection;
-	memcpy(exchange->target, target, length);
-	exchange->path = exchange->target + length + 1;
-	(void) target_decode(exchange->target, length, exchange->path, &exchange->query);
+	exchange->head = head;
+	if (head)
+		(void) target_decode(head->target, length, exchange->path, &exchange->query);
 	pthread_mutex_lock(&connection->lock);
 	connection->exchange = exchange;
 	pthread_mutex_unlock(&connection->lock);
@@ -266,13 +268,6 @@ answer_make(struct exchange *exchange, const struct response *response)
 							   STREAM_BLOCK, stream_read, exchange, NULL);
 	else
 		answer = MHD_create_response_from_buffer(response->length, response->body, MHD_RESPMEM_PERSISTENT);
-	for (size_t i = 0; answer && i < response->header_count; i++) {
-		const struct response_header *header = &response->headers[i];
-		if (MHD_add_response_header(answer, header->name, header->value) == MHD_YES)
-			continue;
-		MHD_destroy_response(answer);
-		return NULL;
-	}
 	return answer;
 }
 
@@ -282,6 +277,9 @@ exchange_answer(struct exchange *exchange, struct MHD_Connection *mhd)
 	struct edge_connection *connection = exchange->connection;
 	const struct response *response = request_response(exchange->request);
 	exchange->answered = true;
+	bool bodiless = strcmp(exchange->head->method, MHD_HTTP_METHOD_HEAD) == 0 || response->status == 204 ||
+			response->status == 304;
+	edge_send_prepare(connection, response, !response->streamed && response->length > 0 && !bodiless);
 	return answer_queue(connection, mhd, response->status, answer_make(exchange, response),
 			    response->close || gate_phase(connection->gate) == GATE_REFUSED);
 }
@@ -295,30 +293,6 @@ exchange_refuse(struct exchange *exchange, struct MHD_Connection *mhd)
 }
 
 /* --- the head ---------------------------------------------------------------------------------------------------- */
-
-struct gathering {
-	struct request_header few[FEW_HEADERS], *headers;
-	size_t count, room;
-	const char *host;
-};
-
-static enum MHD_Result
-gather_header(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
-{
-	struct gathering *gathering = cls;
-	(void) kind;
-	if (gathering->count == gathering->room)
-		return MHD_NO;
-	value = value ? value : "";
-	/* Trailing whitespace is not part of a value (RFC 9110, 5.5). The memory is the connection's pool. */
-	char *end = (char *) (uintptr_t) value + strlen(value);
-	while (end > value && (end[-1] == ' ' || end[-1] == '\t'))
-		*--end = '\0';
-	gathering->headers[gathering->count++] = (struct request_header){.name = name, .value = value};
-	if (strcasecmp(name, MHD_HTTP_HEADER_HOST) == 0)
-		gathering->host = value;
-	return MHD_YES;
-}
 
 /* Lower case, without the port. The gate has checked its form. */
 static const char *
@@ -334,38 +308,26 @@ host_name(const char *host, char *name, size_t size)
 }
 
 static int
-exchange_request(struct exchange *exchange, struct MHD_Connection *mhd, const char *method, const char *version,
-		 enum request_next *ret_next)
+exchange_request(struct exchange *exchange, enum request_next *ret_next)
 {
 	struct edge_connection *connection = exchange->connection;
-	struct gathering gathering = {.headers = gathering.few, .room = FEW_HEADERS};
-	int count = MHD_get_connection_values(mhd, MHD_HEADER_KIND, NULL, NULL);
+	const struct gate_request *came = exchange->head;
 	char host[256];
 	struct request *request = NULL;
-
-	if (count > FEW_HEADERS) {
-		gathering.headers = calloc((size_t) count, sizeof(*gathering.headers));
-		gathering.room = (size_t) count;
-		if (!gathering.headers)
-			return -ENOMEM;
-	}
-	(void) MHD_get_connection_values(mhd, MHD_HEADER_KIND, gather_header, &gathering);
 	struct request_head head = {
-		.method = method,
-		.target = exchange->target,
+		.method = came->method,
+		.target = came->target,
 		.path = exchange->path,
 		.query = exchange->query,
-		.version = version,
-		.host = gathering.host ? host_name(gathering.host, host, sizeof(host)) : NULL,
-		.headers = gathering.headers,
-		.header_count = gathering.count,
+		.version = came->version,
+		.host = came->host ? host_name(came->host, host, sizeof(host)) : NULL,
+		.headers = came->headers,
+		.header_count = came->header_count,
 		.content_length = gate_content_length(connection->gate),
 	};
 	edge_count(connection, EDGE_REQUESTS);
 	int r = request_begin(connection->endpoint->service, connection->shared, &head, &transport, exchange, &request,
 			      ret_next);
-	if (gathering.headers != gathering.few)
-		free(gathering.headers);
 	pthread_mutex_lock(&connection->lock);
 	exchange->request = request;
 	pthread_mutex_unlock(&connection->lock);
@@ -375,7 +337,7 @@ exchange_request(struct exchange *exchange, struct MHD_Connection *mhd, const ch
 /* --- the steps --------------------------------------------------------------------------------------------------- */
 
 static int
-step_head(struct exchange *exchange, struct MHD_Connection *mhd, const char *method, const char *version)
+step_head(struct exchange *exchange, struct MHD_Connection *mhd)
 {
 	struct edge_connection *connection = exchange->connection;
 	enum request_next next = REQUEST_READ;
@@ -388,7 +350,7 @@ step_head(struct exchange *exchange, struct MHD_Connection *mhd, const char *met
 		if (r < 0 && r != -ENOMEM)
 			return r;
 		if (r == 0)
-			r = exchange_request(exchange, mhd, method, version, &next);
+			r = exchange_request(exchange, &next);
 		if (r < 0)
 			return answer_page(connection, mhd, 503, "out of memory");
 	} else {
@@ -461,17 +423,16 @@ step_end(struct exchange *exchange, struct MHD_Connection *mhd)
 }
 
 int
-edge_exchange_step(void *endpoint, struct MHD_Connection *mhd, const char *method, const char *version,
-		   const char *data, size_t *length, void **exchangep)
+edge_exchange_step(struct MHD_Connection *mhd, const char *data, size_t *length, void **exchangep)
 {
 	struct exchange *exchange = *exchangep;
-	(void) endpoint;
 	if (!exchange)
 		return answer_page(connection_of(mhd), mhd, 503, "out of memory");
 	/* The one way here is through the gate; a message it has not seen ends the connection. */
-	if (!exchange->connection->gate || is_dead(exchange->connection))
+	if (!exchange->connection->gate || is_dead(exchange->connection) ||
+	    (!exchange->head && !gate_refusal(exchange->connection->gate)))
 		return -ECONNABORTED;
-	int r = !exchange->head_done ? step_head(exchange, mhd, method, version)
+	int r = !exchange->head_done ? step_head(exchange, mhd)
 		: *length            ? step_body(exchange, data, length)
 				     : step_end(exchange, mhd);
 	/* Died meanwhile: the request may believe it is suspended, and is not. */
@@ -484,6 +445,7 @@ edge_exchange_end(struct MHD_Connection *mhd, void **exchangep, bool sent)
 	struct edge_connection *connection = connection_of(mhd);
 	struct exchange *exchange = *exchangep;
 	*exchangep = NULL;
+	edge_send_forget(connection);
 	if (exchange) {
 		pthread_mutex_lock(&connection->lock);
 		while (connection->telling)
@@ -492,6 +454,7 @@ edge_exchange_end(struct MHD_Connection *mhd, void **exchangep, bool sent)
 		pthread_mutex_unlock(&connection->lock);
 		if (exchange->request)
 			request_end(&exchange->request, sent && exchange->answered ? REQUEST_SENT : REQUEST_ABORTED);
+		gate_request_free(&exchange->head);
 		free(exchange);
 	}
 	edge_record_next(connection);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The GnuTLS calls libmicrohttpd makes for a session, seen on their way: handshake, receive, pending.
+/* The GnuTLS calls libmicrohttpd makes for a session, seen on their way: handshake, receive, pending (and send, which
+ * is in edge-send.c).
  *
  * They are defined in the executable and exported (exports.list), so that the dynamic linker binds libmicrohttpd to
  * them. Sessions that are not ours (a plugin may speak TLS too) go straight through.
@@ -64,6 +65,7 @@ edge_record_check(struct error *error)
 {
 	if (dlsym(RTLD_DEFAULT, "gnutls_handshake") == (void *) gnutls_handshake &&
 	    dlsym(RTLD_DEFAULT, "gnutls_record_recv") == (void *) gnutls_record_recv &&
+	    dlsym(RTLD_DEFAULT, "gnutls_record_send") == (void *) gnutls_record_send &&
 	    dlsym(RTLD_DEFAULT, "gnutls_record_check_pending") == (void *) gnutls_record_check_pending &&
 	    dlsym(RTLD_NEXT, "gnutls_record_recv") != (void *) gnutls_record_recv)
 		return 0;
@@ -111,6 +113,8 @@ gnutls_handshake(gnutls_session_t session)
 	if (!connection)
 		return call_handshake(session);
 	int result = handshake_judge(&connection->handshake, session, call_handshake(session));
+	if (edge_socket_settle(connection) < 0)
+		return GNUTLS_E_MEMORY_ERROR;
 	if (result == GNUTLS_E_SUCCESS)
 		return connection_opened(connection);
 	return result == GNUTLS_E_AGAIN ? handshake_wait(connection) : result;
@@ -170,6 +174,8 @@ connection_receive(struct edge_connection *connection, void *data, size_t size)
 		long n = pass_withheld(connection, data, size);
 		if (n == 0) {
 			ssize_t came = call_receive(connection->session, data, gate_wanted(connection->gate, size));
+			if (edge_socket_settle(connection) < 0)
+				return GNUTLS_E_MEMORY_ERROR;
 			if (came <= 0)
 				return came;
 			n = gate_pass(connection->gate, data, (size_t) came, data, size);
@@ -194,7 +200,7 @@ size_t
 gnutls_record_check_pending(gnutls_session_t session)
 {
 	struct edge_connection *connection = edge_table_find(session);
-	if (!connection || !connection->gate || !gate_pending(connection->gate))
+	if (!connection || (!connection->ahead && !(connection->gate && gate_pending(connection->gate))))
 		return call_pending(session);
 	return 1;
 }

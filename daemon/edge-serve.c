@@ -11,12 +11,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Every idle connection holds its pool, and all of it is cleared for every request. */
-enum {
-	POOL_LEAST = 8 * 1024,
-	POOL_FIELD = 72,        /* libmicrohttpd's record of one header, with room for later versions */
-	POOL_ANSWER = 4 * 1024, /* the head of the answer lies beside that of the request */
-};
+/* Every idle connection holds its pool, and all of it is cleared for every request. The heads it has to hold are small
+ * ones of our own making: the gate puts them in place of the clients', and edge-send.c adds the fields of answers. */
+enum { POOL = 4 * 1024 };
 
 /* Asked for only while a session is made; ours are set before the handshake begins. */
 static int
@@ -27,14 +24,6 @@ no_certificate(gnutls_session_t session, const gnutls_datum_t *authorities, int 
 	(void) session, (void) authorities, (void) authority_count, (void) algorithms, (void) algorithm_count;
 	(void) certificate, (void) certificate_length, (void) key;
 	return -1;
-}
-
-/* The target stays as it was sent: the gate has judged it and target_decode decodes it. */
-static size_t
-no_unescape(void *cls, struct MHD_Connection *mhd, char *text)
-{
-	(void) cls, (void) mhd;
-	return strlen(text);
 }
 
 static void serve_log(void *cls, const char *format, va_list arguments) __attribute__((format(printf, 2, 0)));
@@ -62,6 +51,7 @@ connection_started(struct MHD_Connection *mhd, void **socket_context)
 	connection->mhd = mhd;
 	connection->session = (gnutls_session_t) info->tls_session;
 	edge_table_set_session(connection);
+	edge_socket_attach(connection);
 	int r = handshake_attach(&connection->handshake, connection->session);
 	pthread_mutex_lock(&connection->lock);
 	connection->state = EDGE_SHAKING;
@@ -90,8 +80,8 @@ static enum MHD_Result
 serve_request(void *cls, struct MHD_Connection *mhd, const char *url, const char *method, const char *version,
 	      const char *data, size_t *length, void **exchange)
 {
-	(void) url; /* without its query; the exchange has the whole target */
-	return edge_exchange_step(cls, mhd, method, version, data, length, exchange) < 0 ? MHD_NO : MHD_YES;
+	(void) cls, (void) url, (void) method, (void) version; /* the gate has the client's */
+	return edge_exchange_step(mhd, data, length, exchange) < 0 ? MHD_NO : MHD_YES;
 }
 
 static void
@@ -99,13 +89,6 @@ notify_completed(void *cls, struct MHD_Connection *mhd, void **exchange, enum MH
 {
 	(void) cls;
 	edge_exchange_end(mhd, exchange, how == MHD_REQUEST_TERMINATED_COMPLETED_OK);
-}
-
-size_t
-edge_serve_pool(const struct config_limits *limits)
-{
-	size_t pool = limits->header_size + (size_t) limits->header_count * POOL_FIELD + POOL_ANSWER;
-	return pool < POOL_LEAST ? POOL_LEAST : pool;
 }
 
 int
@@ -119,19 +102,17 @@ edge_serve_start(struct endpoint *endpoint, int64_t threads, const struct config
 	handshake_init(edge_record_handshake);
 	if (threads <= 0)
 		threads = sysconf(_SC_NPROCESSORS_ONLN);
-	size_t pool = edge_serve_pool(limits);
 	/* Our own limit is the one that counts; libmicrohttpd divides its by threads and drops what exceeds a share. */
 	unsigned most = (unsigned) (limits->connections + 1) * (unsigned) threads;
 	struct MHD_OptionItem options[] = {
 		{MHD_OPTION_EXTERNAL_LOGGER, (intptr_t) serve_log, NULL},
 		{MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *) no_certificate},
-		{MHD_OPTION_CONNECTION_MEMORY_LIMIT, (intptr_t) pool, NULL},
+		{MHD_OPTION_CONNECTION_MEMORY_LIMIT, POOL, NULL},
 		{MHD_OPTION_CONNECTION_LIMIT, (intptr_t) most, NULL},
 		{MHD_OPTION_CONNECTION_TIMEOUT, 0, NULL},
 		{MHD_OPTION_NOTIFY_CONNECTION, (intptr_t) notify_connection, endpoint},
 		{MHD_OPTION_NOTIFY_COMPLETED, (intptr_t) notify_completed, endpoint},
 		{MHD_OPTION_URI_LOG_CALLBACK, (intptr_t) edge_exchange_begin, endpoint},
-		{MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t) no_unescape, NULL},
 		{MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
 		{threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t) threads, NULL},
 		{MHD_OPTION_END, 0, NULL},
@@ -142,7 +123,6 @@ edge_serve_start(struct endpoint *endpoint, int64_t threads, const struct config
 		return error_set(error, -EIO,
 				 "libmicrohttpd %s does not start: it needs TLS, epoll and threads compiled in",
 				 MHD_get_version());
-	endpoint->pool = pool;
 	return 0;
 }
 

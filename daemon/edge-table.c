@@ -74,11 +74,19 @@ struct edge_connection *
 edge_table_find(gnutls_session_t session)
 {
 	int in = -1, out = -1;
+	/* The way in of ours is no descriptor (edge-socket.c). */
 	gnutls_transport_get_int2(session, &in, &out);
-	if (in < 0 || (size_t) in >= slot_count ||
-	    atomic_load_explicit(&slots[in].session, memory_order_acquire) != session)
+	if (out < 0 || (size_t) out >= slot_count ||
+	    atomic_load_explicit(&slots[out].session, memory_order_acquire) != session)
 		return NULL;
-	return slots[in].connection;
+	return slots[out].connection;
+}
+
+bool
+edge_table_serves(int fd)
+{
+	return fd >= 0 && (size_t) fd < slot_count &&
+	       atomic_load_explicit(&slots[fd].session, memory_order_acquire) != NULL;
 }
 
 struct edge_connection *

@@ -104,6 +104,11 @@ struct edge_connection {
 	gnutls_session_t session;
 	struct handshake handshake;
 	struct gate *gate;
+	struct edge_ahead *ahead;      /* edge-socket.c: read, not yet taken by GnuTLS */
+	struct edge_unsent *unsent;    /* edge-send.c: could not leave yet */
+	const struct response *answer; /* its fields are still to go out */
+	size_t staged;                 /* bytes of a head that waits for its body */
+	bool body_follows;             /* with the call after the head's */
 	enum gate_phase phase; /* as the deadlines know it */
 	struct connection *shared;
 	bool last_words;    /* the client may miss our answer or alert if the close resets it */
@@ -123,7 +128,6 @@ struct endpoint {
 	struct deadline_wheel *wheel;
 	struct peer_limit *peers;
 	struct MHD_Daemon *mhd;
-	size_t pool; /* bytes the serving daemon has for a connection's heads */
 	atomic_uint open;
 	atomic_bool draining, stopping;
 	int epoll, wake; /* the watch thread's set; an eventfd in it */
@@ -145,6 +149,8 @@ void edge_table_set_session(struct edge_connection *connection);
 void edge_table_remove(struct edge_connection *connection);
 /* The connection a session of ours belongs to; NULL for a session that is somebody else's. Serving thread only. */
 struct edge_connection *edge_table_find(gnutls_session_t session);
+/* True if the descriptor is that of a session of ours. */
+bool edge_table_serves(int fd);
 /* On the thread that has just been handed the connection. */
 struct edge_connection *edge_table_by_descriptor(int fd);
 /* Locked, or NULL. */
@@ -190,8 +196,6 @@ void edge_watch(struct edge_connection *connection, uint32_t events);
 void edge_unwatch(struct edge_connection *connection);
 
 /* edge-serve.c: libmicrohttpd's daemon. */
-/* What a connection needs for the heads of a request and its answer. */
-size_t edge_serve_pool(const struct config_limits *limits);
 int edge_serve_start(struct endpoint *endpoint, int64_t threads, const struct config_limits *limits,
 		     struct error *error);
 void edge_serve_stop(struct endpoint *endpoint);
@@ -207,10 +211,20 @@ int edge_record_check(struct error *error);
 /* The answer is out: the next request may be read. Serving thread. */
 void edge_record_next(struct edge_connection *connection);
 
+/* edge-socket.c: between GnuTLS and the socket. */
+void edge_socket_attach(struct edge_connection *connection);
+/* After each call of GnuTLS that may have read: keeps what it did not take. -ENOMEM: bytes are lost, end it. */
+int edge_socket_settle(struct edge_connection *connection);
+
+/* edge-send.c: answers on their way out. Serving thread. */
+/* Before the answer is queued. It must live until the exchange ends. body_follows: whole, and libmicrohttpd sends it. */
+void edge_send_prepare(struct edge_connection *connection, const struct response *answer, bool body_follows);
+/* The exchange is over. */
+void edge_send_forget(struct edge_connection *connection);
+
 /* edge-exchange.c: one request and its answer. */
 void *edge_exchange_begin(void *endpoint, const char *target, struct MHD_Connection *mhd);
-int edge_exchange_step(void *endpoint, struct MHD_Connection *mhd, const char *method, const char *version,
-		       const char *data, size_t *length, void **exchange);
+int edge_exchange_step(struct MHD_Connection *mhd, const char *data, size_t *length, void **exchange);
 void edge_exchange_end(struct MHD_Connection *mhd, void **exchange, bool sent);
 /* The client closed while the request was suspended. Called with the connection locked; unlocks it meanwhile. */
 void edge_exchange_client_gone(struct edge_connection *connection);

@@ -273,11 +273,6 @@ endpoint_reload(struct endpoint *endpoint, const struct config *config, struct e
 	CLEANUP(listeners_clear) struct listeners fresh = {0};
 	if (atomic_load(&endpoint->draining))
 		return error_set(error, -ESHUTDOWN, "the endpoint is draining");
-	if (edge_serve_pool(&config->limits) > endpoint->pool)
-		return error_set(error, -EINVAL,
-				 "limits.header_size and limits.header_count cannot grow while the daemon runs (its "
-				 "buffers were "
-				 "sized when it started); restart it");
 	int r = listeners_prepare(endpoint, config, &fresh, error);
 	if (r < 0)
 		return r;

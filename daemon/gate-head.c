@@ -160,6 +160,27 @@ take_expect(struct gate_head *head, struct span value)
 	return GATE_ACCEPTED;
 }
 
+/* RFC 9110, 7.6.1: a list, in as many fields as the client likes. Other options are nobody's here. */
+static void
+take_connection(struct gate_head *head, struct span value)
+{
+	const char *end = value.start + value.length;
+	while (value.start < end) {
+		const char *comma = memchr(value.start, ',', (size_t) (end - value.start));
+		struct span option = {value.start, (size_t) ((comma ? comma : end) - value.start)};
+		value.start = comma ? comma + 1 : end;
+		while (option.length && (option.start[0] == ' ' || option.start[0] == '\t')) {
+			option.start++;
+			option.length--;
+		}
+		while (option.length &&
+		       (option.start[option.length - 1] == ' ' || option.start[option.length - 1] == '\t'))
+			option.length--;
+		head->close = head->close || span_is(option, "close");
+		head->keep_alive = head->keep_alive || span_is(option, "keep-alive");
+	}
+}
+
 /* Trailing whitespace stays in the value: legal around any value, it is refused in those that frame or route, because
  * the parser behind the gate would read them differently. */
 static enum gate_reason
@@ -203,6 +224,8 @@ gate_head_field(struct gate_head *head, const char *line, size_t length)
 		return take_expect(head, value);
 	if (span_is(name, "upgrade"))
 		return GATE_UPGRADE;
+	if (span_is(name, "connection"))
+		take_connection(head, value);
 	return GATE_ACCEPTED;
 }
 

@@ -15,6 +15,7 @@
 struct gate_head {
 	bool version_1_0;
 	bool has_host, has_length, has_coding, has_expect;
+	bool close, keep_alive; /* among the options of Connection */
 	int64_t content_length; /* -1: chunked */
 	size_t fields;
 };

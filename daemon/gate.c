@@ -12,6 +12,9 @@
 /* What the parser gets in place of a bad head. Nobody but the access handler sees it. */
 static const char synthetic_head[] = "GET / HTTP/1.1\r\nHost: refused.invalid\r\nConnection: close\r\n\r\n";
 
+/* Room for the longest head that takes the place of a good one. */
+enum { HEAD_ROOM = 192 };
+
 enum state {
 	HEAD,       /* lines are being judged, nothing passed yet */
 	HEAD_OUT,   /* judged, on its way out */
@@ -36,10 +39,11 @@ struct gate {
 	size_t lines; /* complete ones of this head */
 	bool after_cr, skipped_empty_line;
 	bool abandoned;
-	uint64_t left; /* bytes of head, body or chunk that still pass */
+	uint64_t left;                /* bytes of body or chunk that still pass */
+	struct gate_request *request; /* NULL: none, or taken */
 	struct gate_chunks chunks;
-	size_t trailers;                     /* bytes of trailers so far */
-	char staged[sizeof(synthetic_head)]; /* canonical framing on its way out */
+	size_t trailers;        /* bytes of trailers so far */
+	char staged[HEAD_ROOM]; /* canonical framing on its way out */
 	size_t staged_length, staged_sent;
 	/* Bytes that came and could not pass yet. */
 	char *pending;
@@ -53,6 +57,7 @@ struct flow {
 	size_t length, used;
 	char *out;
 	size_t out_size, out_length;
+	int error;
 };
 
 int
@@ -71,6 +76,7 @@ gate_free(struct gate **gate)
 {
 	if (!*gate)
 		return;
+	gate_request_free(&(*gate)->request);
 	free((*gate)->pending);
 	free(*gate);
 	*gate = NULL;
@@ -109,6 +115,8 @@ gate_refuse(struct gate *gate, enum gate_reason reason)
 			  : gate->state == CHUNK_CR || gate->state == CHUNK_LF ? "\r\n0\r\n\r\n"
 									       : "0\r\n\r\n";
 	gate->refusal = reason;
+	if (gate->state == HEAD)
+		gate_request_free(&gate->request);
 	gate->state = REFUSED;
 	gate_stage(gate, end, strlen(end));
 }
@@ -164,17 +172,42 @@ scan_line(struct flow *flow, size_t limit, enum gate_reason too_long, size_t *re
 
 /* --- one function a state: true to go on, false to end the call --------------------------------------------------- */
 
-static bool
-head_whole(struct gate *gate)
+/* Every line stands for one the client sent that is no shorter: what comes out is never more than what went in. */
+static void
+stage_head(struct gate *gate)
 {
+	const struct gate_head *head = &gate->head;
+	char length[32] = "";
+	if (head->has_length)
+		(void) snprintf(length, sizeof(length), "Content-Length:%lld\r\n", (long long) head->content_length);
+	gate->staged_sent = 0;
+	gate->staged_length = (size_t) snprintf(
+		gate->staged, sizeof(gate->staged), "%s / %s\r\n%s%s%s%s%s%s\r\n", gate->request->method,
+		gate->request->version, head->has_host ? "Host:a\r\n" : "", head->close ? "Connection:close\r\n" : "",
+		head->keep_alive && !head->close ? "Connection:keep-alive\r\n" : "", length,
+		head->has_coding ? "Transfer-Encoding:chunked\r\n" : "",
+		head->has_expect ? "Expect:100-continue\r\n" : "");
+	assert(gate->staged_length < sizeof(gate->staged));
+}
+
+static bool
+head_whole(struct flow *flow)
+{
+	struct gate *gate = flow->gate;
 	enum gate_reason reason = gate_head_end(&gate->head, gate->limits.body_size);
 	if (reason) {
 		gate_refuse(gate, reason);
 		return true;
 	}
+	gate_request_free(&gate->request);
+	flow->error = gate_request_new(flow->data + flow->used, gate->scanned, gate->head.fields, &gate->request);
+	if (flow->error)
+		return false;
+	flow->used += gate->scanned;
+	gate_start_lines(gate);
+	stage_head(gate);
 	if (gate->head.has_coding)
 		gate->head.content_length = -1;
-	gate->left = gate->scanned;
 	gate->state = HEAD_OUT;
 	return true;
 }
@@ -205,7 +238,7 @@ state_head(struct flow *flow)
 			return true;
 		}
 	} else if (length == 0) {
-		return head_whole(gate);
+		return head_whole(flow);
 	} else if (gate->lines == 0) {
 		reason = gate_head_request_line(&gate->head, line, length);
 	} else {
@@ -222,7 +255,7 @@ state_head(struct flow *flow)
 	return true;
 }
 
-/* Copies what is left of head, body or chunk; true once all of it has passed. */
+/* Copies what is left of body or chunk; true once all of it has passed. */
 static bool
 pass_left(struct flow *flow)
 {
@@ -244,8 +277,6 @@ static bool
 state_head_out(struct flow *flow)
 {
 	struct gate *gate = flow->gate;
-	if (!pass_left(flow))
-		return false;
 	if (gate->head.content_length == 0) {
 		gate_next_message(gate);
 		return false;
@@ -501,7 +532,7 @@ gate_pass(struct gate *gate, const char *in, size_t length, char *out, size_t si
 	}
 	while (pass_staged(&flow) && states[gate->state](&flow))
 		;
-	int r = gate_keep(gate, &flow);
+	int r = flow.error ? flow.error : gate_keep(gate, &flow);
 	return r < 0 ? r : (long) flow.out_length;
 }
 
@@ -573,6 +604,12 @@ enum gate_reason
 gate_refusal(const struct gate *gate)
 {
 	return gate->refusal;
+}
+
+struct gate_request *
+gate_take_request(struct gate *gate)
+{
+	return STEAL(gate->request);
 }
 
 int64_t

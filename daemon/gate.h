@@ -2,16 +2,19 @@
 #pragma once
 /* gate.h - the HTTP/1.1 framing gate: decrypted bytes in, bytes of well-framed requests out.
  *
- * It stands before the HTTP parser. A head is withheld until it is whole and valid, so that the parser never sees a bad
- * one; chunked bodies come out with canonical framing, without extensions and trailers. A refused request is replaced
- * by a harmless one that ends at once (or its body is ended), gate_refusal says why, and all later bytes are dropped.
- * At most one message passes a call: the next one comes out when the caller asks again.
+ * It stands before the HTTP parser. A head is withheld until it is whole and valid; then the parser gets a small one in
+ * its place that says how the message is framed and nothing else, always written the same way, and the head itself is
+ * read from gate_take_request. Chunked bodies come out with canonical framing, without extensions and trailers. A
+ * refused request is replaced by a harmless one that ends at once (or its body is ended), gate_refusal says why, and
+ * all later bytes are dropped. At most one message passes a call: the next one comes out when the caller asks again.
  *
  * The bytes out and the refusal depend on the bytes in only, never on how these were cut into calls.
  *
- * Threads: one at a time. Owns: bytes it has withheld; none between requests when nothing was pipelined.
+ * Threads: one at a time. Owns: bytes it has withheld, and a head until it is taken; nothing between requests when
+ * nothing was pipelined.
  */
 #include "gate-reason.h"
+#include "gate-request.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -47,5 +50,7 @@ bool gate_pending(const struct gate *gate);
 
 enum gate_phase gate_phase(const struct gate *gate);
 enum gate_reason gate_refusal(const struct gate *gate);
+/* The head of the message that is passing: the caller's to free. NULL: refused, or taken already. */
+struct gate_request *gate_take_request(struct gate *gate);
 /* Of the message that is passing or passed last: -1 chunked, 0 none. */
 int64_t gate_content_length(const struct gate *gate);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -154,6 +155,9 @@ listener_open(const char *address, int backlog, struct listener **ret, struct er
 					     : open_bound(listener, backlog, error);
 	if (r < 0)
 		return r;
+	/* What is accepted inherits it: answers are written whole, and none must wait for an acknowledgement. */
+	const int one = 1;
+	(void) setsockopt(listener->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (getsockname(listener->fd, (struct sockaddr *) &bound, &length) < 0)
 		return error_set(error, -errno, "%s: %s", address, strerror(errno));
 	listener_format((struct sockaddr *) &bound, listener->bound);

@@ -45,11 +45,13 @@ mtlsd_format = \
 	daemon/callers.c daemon/callers.h daemon/difference.c daemon/difference.h
 mtlsd_gate = \
 	daemon/target.c daemon/target.h daemon/gate.c daemon/gate.h daemon/gate-head.c daemon/gate-head.h \
-	daemon/gate-chunk.c daemon/gate-chunk.h daemon/gate-reason.c daemon/gate-reason.h
+	daemon/gate-chunk.c daemon/gate-chunk.h daemon/gate-reason.c daemon/gate-reason.h daemon/gate-request.c \
+	daemon/gate-request.h daemon/request-header.h
 mtlsd_edge = \
 	daemon/handover.c daemon/handover.h daemon/listener.c daemon/listener.h daemon/peer-limit.c daemon/peer-limit.h daemon/crl.c daemon/crl.h \
 	daemon/tls.c daemon/tls.h daemon/handshake.c daemon/handshake.h daemon/edge.h daemon/edge-connection.c \
-	daemon/edge-exchange.c daemon/edge-record.c daemon/edge-serve.c daemon/edge-table.c daemon/edge-watch.c \
+	daemon/edge-exchange.c daemon/edge-record.c daemon/edge-send.c daemon/edge-serve.c daemon/edge-socket.c \
+	daemon/edge-table.c daemon/edge-watch.c \
 	daemon/endpoint.c daemon/endpoint.h
 mtlsd_control = \
 	daemon/job.c daemon/job.h daemon/errand.c daemon/errand.h daemon/pressure.c daemon/pressure.h daemon/command.c daemon/command.h daemon/commands.c daemon/command-access.c daemon/command-daemon.c \

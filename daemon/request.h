@@ -15,6 +15,7 @@
  */
 #include "config.h"
 #include "connection.h"
+#include "request-header.h"
 #include "response.h"
 
 #include <stdbool.h>
@@ -24,10 +25,6 @@
 struct request;
 struct request_service;
 struct supervisor;
-
-struct request_header {
-	const char *name, *value;
-};
 
 struct request_head {
 	const char *method; /* token, upper case as sent */

@@ -15,6 +15,11 @@
 #define POST "POST /p HTTP/1.1\r\n" HOST
 #define CHUNKED POST "Transfer-Encoding: chunked\r\n\r\n"
 
+/* What the parser gets in their place. */
+#define GET_OUT "GET / HTTP/1.1\r\nHost:a\r\n"
+#define POST_OUT "POST / HTTP/1.1\r\nHost:a\r\n"
+#define CHUNKED_OUT POST_OUT "Transfer-Encoding:chunked\r\n\r\n"
+
 static const struct gate_limits limits = {.header_size = 1024, .header_count = 8, .body_size = 100};
 
 static struct gate *
@@ -50,30 +55,76 @@ feed(struct gate *gate, const char *text, size_t length, size_t step, char *out,
 static const size_t steps[] = {1, 2, 7, 1500};
 
 static void
-what_is_well_formed_passes_unchanged(void **state)
+a_good_head_passes_as_a_small_one(void **state)
 {
 	(void) state;
-	static const char *const texts[] = {
-		"GET / HTTP/1.1\r\n" HOST "\r\n",
-		"GET /a/b;c=d/%20%c3%a4?x=%00&y=%2f/../{|} HTTP/1.1\r\n" HOST "X:\ty \r\n\r\n",
-		"GET / HTTP/1.0\r\n\r\n",
-		"HEAD /...a/..b HTTP/1.1\r\nHost: [::1]:8443\r\n\r\n",
-		POST "Content-Length: 5\r\n\r\nab\n\0c",
-		POST "Content-Length: 0\r\nExpect: 100-continue\r\n\r\n",
-		CHUNKED "5\r\nhello\r\na\r\n0123456789\r\n0\r\n\r\n",
+	static const struct {
+		const char *in, *out;
+	} rows[] = {
+		{"GET /a/b;c=d/%20%c3%a4?x=%00&y=%2f/../{|} HTTP/1.1\r\n" HOST "X:\ty \r\nCookie: k=v\r\n\r\n",
+		 GET_OUT "\r\n"},
+		{"GET / HTTP/1.1\r\nhost:a\r\n\r\n", GET_OUT "\r\n"},
+		{"GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"},
+		{"\r\nGET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+		 "GET / HTTP/1.0\r\nConnection:keep-alive\r\n\r\n"},
+		{"HEAD /...a/..b HTTP/1.1\r\nHost: [::1]:8443\r\n\r\n", "HEAD / HTTP/1.1\r\nHost:a\r\n\r\n"},
+		{"GET / HTTP/1.1\r\n" HOST "Connection: x , Close\r\nConnection: keep-alive\r\n\r\n",
+		 GET_OUT "Connection:close\r\n\r\n"},
+		{"GET / HTTP/1.1\r\n" HOST "Connection: closed, \t,TE\r\n\r\n", GET_OUT "\r\n"},
+		{POST "Content-Length: 5\r\n\r\nab\ncd", POST_OUT "Content-Length:5\r\n\r\nab\ncd"},
+		{POST "Content-Length: 0\r\nExpect: 100-continue\r\n\r\n",
+		 POST_OUT "Content-Length:0\r\nExpect:100-continue\r\n\r\n"},
+		{CHUNKED "5\r\nhello\r\na\r\n0123456789\r\n0\r\n\r\n",
+		 CHUNKED_OUT "5\r\nhello\r\na\r\n0123456789\r\n0\r\n\r\n"},
 	};
-	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
+	for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++)
 		for (size_t j = 0; j < sizeof(steps) / sizeof(*steps); j++) {
 			struct gate *gate = fresh_gate();
 			char out[4096];
-			size_t n = 0, length = i == 4 ? strlen(texts[i]) + 2 : strlen(texts[i]);
-			feed(gate, texts[i], length, steps[j], out, &n);
+			size_t n = 0;
+			feed(gate, rows[i].in, strlen(rows[i].in), steps[j], out, &n);
 			assert_int_equal(gate_refusal(gate), GATE_ACCEPTED);
 			assert_int_equal(gate_phase(gate), GATE_IDLE);
-			assert_int_equal(n, length);
-			assert_memory_equal(out, texts[i], length);
+			assert_string_equal(out, rows[i].out);
 			gate_free(&gate);
 		}
+}
+
+static void
+the_head_itself_is_there_to_be_taken(void **state)
+{
+	(void) state;
+	static const char in[] = "PUT /p%20q?r HTTP/1.0\r\nX:\r\nY:\t a  b\t \r\nhOST: a:1\r\nY: 2\r\n\r\n";
+	for (size_t j = 0; j < sizeof(steps) / sizeof(*steps); j++) {
+		struct gate *gate = fresh_gate();
+		char out[4096];
+		size_t n = 0;
+		feed(gate, in, strlen(in), steps[j], out, &n);
+		struct gate_request *request = gate_take_request(gate);
+		assert_null(gate_take_request(gate));
+		gate_free(&gate); /* what was taken stays */
+		assert_string_equal(request->method, "PUT");
+		assert_string_equal(request->target, "/p%20q?r");
+		assert_string_equal(request->version, "HTTP/1.0");
+		assert_string_equal(request->host, "a:1");
+		assert_int_equal(request->header_count, 4);
+		assert_string_equal(request->headers[0].name, "X");
+		assert_string_equal(request->headers[0].value, "");
+		assert_string_equal(request->headers[1].value, "a  b");
+		assert_string_equal(request->headers[3].name, "Y");
+		assert_string_equal(request->headers[3].value, "2");
+		gate_request_free(&request);
+		assert_null(request);
+	}
+	/* A refused one is not; nor does one that nobody took stay behind. */
+	struct gate *gate = fresh_gate();
+	char out[4096];
+	size_t n = 0;
+	feed(gate, in, strlen(in), 100, out, &n);
+	feed(gate, "BAD\r\n", 5, 100, out, &n);
+	assert_int_equal(gate_refusal(gate), GATE_REQUEST_LINE);
+	assert_null(gate_take_request(gate));
+	gate_free(&gate);
 }
 
 static void
@@ -87,8 +138,7 @@ chunks_come_out_canonical(void **state)
 		static const char in[] = CHUNKED
 			"005;a=\"b\"\r\nhello\r\nA\r\n0123456789\r\n00;x\r\nT: v\r\n\r\nGET / HTTP/1.1\r\n" HOST "\r\n";
 		feed(gate, in, strlen(in), steps[j], out, &n);
-		assert_string_equal(out,
-				    CHUNKED "5\r\nhello\r\na\r\n0123456789\r\n0\r\n\r\nGET / HTTP/1.1\r\n" HOST "\r\n");
+		assert_string_equal(out, CHUNKED_OUT "5\r\nhello\r\na\r\n0123456789\r\n0\r\n\r\n" GET_OUT "\r\n");
 		gate_free(&gate);
 	}
 }
@@ -198,7 +248,7 @@ a_bad_body_is_ended_for_the_parser(void **state)
 			char in[512], out[4096], expected[512];
 			size_t n = 0;
 			(void) snprintf(in, sizeof(in), "%s%s", CHUNKED, rows[i].in);
-			(void) snprintf(expected, sizeof(expected), "%s%s", CHUNKED, rows[i].out);
+			(void) snprintf(expected, sizeof(expected), "%s%s", CHUNKED_OUT, rows[i].out);
 			feed(gate, in, strlen(in), steps[j], out, &n);
 			assert_int_equal(gate_refusal(gate), rows[i].reason);
 			assert_string_equal(out, expected);
@@ -241,12 +291,12 @@ one_message_passes_a_call(void **state)
 	char buffer[1024] = POST "Content-Length: 2\r\n\r\nabGET /2 HTTP/1.1\r\n" HOST "\r\nGET /3";
 	size_t length = strlen(buffer);
 	long n = gate_pass(gate, buffer, length, buffer, sizeof(buffer));
-	assert_int_equal(n, strlen(POST "Content-Length: 2\r\n\r\nab"));
+	assert_int_equal(n, strlen(POST_OUT "Content-Length:2\r\n\r\nab"));
 	assert_int_equal(gate_content_length(gate), 2);
 	assert_int_equal(gate_phase(gate), GATE_HEAD);
 	assert_true(gate_pending(gate));
 	n = gate_pass(gate, NULL, 0, buffer, sizeof(buffer));
-	assert_int_equal(n, strlen("GET /2 HTTP/1.1\r\n" HOST "\r\n"));
+	assert_int_equal(n, strlen(GET_OUT "\r\n"));
 	assert_int_equal(gate_content_length(gate), 0);
 	/* What is left is not whole: it is looked at once, and then only more bytes help. */
 	assert_int_equal(gate_pass(gate, NULL, 0, buffer, sizeof(buffer)), 0);
@@ -417,7 +467,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_well_formed_passes_unchanged),
+		cmocka_unit_test(a_good_head_passes_as_a_small_one),
+		cmocka_unit_test(the_head_itself_is_there_to_be_taken),
 		cmocka_unit_test(chunks_come_out_canonical),
 		cmocka_unit_test(bad_heads_never_pass),
 		cmocka_unit_test(a_bad_body_is_ended_for_the_parser),
