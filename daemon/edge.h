@@ -217,7 +217,7 @@ void edge_socket_attach(struct edge_connection *connection);
 int edge_socket_settle(struct edge_connection *connection);
 
 /* edge-send.c: answers on their way out. Serving thread. */
-/* Before the answer is queued. It must live until the exchange ends. body_follows: whole, and libmicrohttpd sends it. */
+/* Before the answer is queued. It must live until the exchange ends. body_follows: it is whole and will be sent. */
 void edge_send_prepare(struct edge_connection *connection, const struct response *answer, bool body_follows);
 /* The exchange is over. */
 void edge_send_forget(struct edge_connection *connection);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "gate-head.h"
 
+#include "cleanup.h"
 #include "target.h"
 
 #include <arpa/inet.h>
+#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
@@ -241,6 +243,22 @@ gate_head_end(const struct gate_head *head, uint64_t body_size)
 	if (head->content_length > 0 && (uint64_t) head->content_length > body_size)
 		return GATE_BODY_LARGE;
 	return GATE_ACCEPTED;
+}
+
+size_t
+gate_head_write(const struct gate_head *head, const char *method, const char *version,
+		char text[static GATE_HEAD_SMALL])
+{
+	char length[40] = "";
+	if (head->has_length)
+		(void) snprintf(length, sizeof(length), "Content-Length:%lld\r\n", (long long) head->content_length);
+	int n = snprintf(text, GATE_HEAD_SMALL, "%s / %s\r\n%s%s%s%s%s%s\r\n", method, version,
+			 head->has_host ? "Host:a\r\n" : "", head->close ? "Connection:close\r\n" : "",
+			 head->keep_alive && !head->close ? "Connection:keep-alive\r\n" : "", length,
+			 head->has_coding ? "Transfer-Encoding:chunked\r\n" : "",
+			 head->has_expect ? "Expect:100-continue\r\n" : "");
+	assert(n > 0 && n < GATE_HEAD_SMALL); /* methods are bounded, versions two */
+	return (size_t) n;
 }
 
 enum gate_reason

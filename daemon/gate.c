@@ -12,9 +12,6 @@
 /* What the parser gets in place of a bad head. Nobody but the access handler sees it. */
 static const char synthetic_head[] = "GET / HTTP/1.1\r\nHost: refused.invalid\r\nConnection: close\r\n\r\n";
 
-/* Room for the longest head that takes the place of a good one. */
-enum { HEAD_ROOM = 192 };
-
 enum state {
 	HEAD,       /* lines are being judged, nothing passed yet */
 	HEAD_OUT,   /* judged, on its way out */
@@ -43,7 +40,7 @@ struct gate {
 	struct gate_request *request; /* NULL: none, or taken */
 	struct gate_chunks chunks;
 	size_t trailers;        /* bytes of trailers so far */
-	char staged[HEAD_ROOM]; /* canonical framing on its way out */
+	char staged[GATE_HEAD_SMALL]; /* canonical framing on its way out */
 	size_t staged_length, staged_sent;
 	/* Bytes that came and could not pass yet. */
 	char *pending;
@@ -172,24 +169,6 @@ scan_line(struct flow *flow, size_t limit, enum gate_reason too_long, size_t *re
 
 /* --- one function a state: true to go on, false to end the call --------------------------------------------------- */
 
-/* Every line stands for one the client sent that is no shorter: what comes out is never more than what went in. */
-static void
-stage_head(struct gate *gate)
-{
-	const struct gate_head *head = &gate->head;
-	char length[32] = "";
-	if (head->has_length)
-		(void) snprintf(length, sizeof(length), "Content-Length:%lld\r\n", (long long) head->content_length);
-	gate->staged_sent = 0;
-	gate->staged_length = (size_t) snprintf(
-		gate->staged, sizeof(gate->staged), "%s / %s\r\n%s%s%s%s%s%s\r\n", gate->request->method,
-		gate->request->version, head->has_host ? "Host:a\r\n" : "", head->close ? "Connection:close\r\n" : "",
-		head->keep_alive && !head->close ? "Connection:keep-alive\r\n" : "", length,
-		head->has_coding ? "Transfer-Encoding:chunked\r\n" : "",
-		head->has_expect ? "Expect:100-continue\r\n" : "");
-	assert(gate->staged_length < sizeof(gate->staged));
-}
-
 static bool
 head_whole(struct flow *flow)
 {
@@ -205,7 +184,8 @@ head_whole(struct flow *flow)
 		return false;
 	flow->used += gate->scanned;
 	gate_start_lines(gate);
-	stage_head(gate);
+	gate->staged_sent = 0;
+	gate->staged_length = gate_head_write(&gate->head, gate->request->method, gate->request->version, gate->staged);
 	if (gate->head.has_coding)
 		gate->head.content_length = -1;
 	gate->state = HEAD_OUT;
