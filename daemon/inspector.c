@@ -3,6 +3,7 @@
 
 #include "cleanup.h"
 #include "heap.h"
+#include "record.h"
 #include "verdict-internal.h"
 
 #include <errno.h>
@@ -36,7 +37,7 @@ struct inspector {
 	bool stale;                     /* something else than blocks changed since the last verdict */
 	uint64_t now;                   /* of the last call that told */
 	uint64_t judged_blocks;         /* of scale 0 */
-	struct signals_history history; /* scratch of the last verdict */
+	struct signals_history history; /* what the last verdict was made of */
 	struct verdict verdict;
 };
 
@@ -191,8 +192,9 @@ inspector_step(struct inspector *inspector, uint64_t now, double load)
 		return INSPECTOR_NOTHING;
 	if (inspector->walk_wanted)
 		return INSPECTOR_PROFILE;
-	signals_history(inspector->signals, &inspector->history);
-	if (!inspector->stale && inspector->history.blocks[0] - inspector->judged_blocks < JUDGE_BLOCKS)
+	/* After a restart of the signals there are fewer. */
+	uint64_t blocks = signals_blocks(inspector->signals);
+	if (!inspector->stale && blocks >= inspector->judged_blocks && blocks - inspector->judged_blocks < JUDGE_BLOCKS)
 		return INSPECTOR_NOTHING;
 	inspector_judge(inspector);
 	if (walk_due(inspector)) {
@@ -318,4 +320,14 @@ const struct signals *
 inspector_signals(const struct inspector *inspector)
 {
 	return inspector->signals;
+}
+
+int
+inspector_record(const struct inspector *inspector, const char *(*name)(const struct verdict_site *site, void *ctx),
+		 void *ctx, char **ret, size_t *ret_length)
+{
+	struct verdict_input input;
+
+	inspector_input(inspector, &input);
+	return record_write(&input, name, ctx, ret, ret_length);
 }

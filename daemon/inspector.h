@@ -45,3 +45,6 @@ void inspector_restart(struct inspector *inspector, uint64_t now);
 const struct verdict *inspector_verdict(const struct inspector *inspector);
 const struct probe *inspector_probe(const struct inspector *inspector);
 const struct signals *inspector_signals(const struct inspector *inspector);
+/* What the verdict was made of, as a file to judge again (record.h; name, ctx and *ret as there). */
+int inspector_record(const struct inspector *inspector, const char *(*name)(const struct verdict_site *site, void *ctx),
+		     void *ctx, char **ret, size_t *ret_length);

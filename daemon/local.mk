@@ -36,10 +36,11 @@ mtlsd_request = \
 	daemon/places.c daemon/places.h
 mtlsd_policy = \
 	daemon/policy.c daemon/budget.c daemon/archive.c daemon/archive.h daemon/event.c daemon/event.h
+mtlsd_judge = \
+	daemon/signals.c daemon/signals.h daemon/trend.c daemon/trend.h daemon/verdict.c daemon/verdict.h daemon/verdict-internal.h daemon/verdict-axis.c \
+	daemon/verdict-sites.c daemon/verdict-text.c daemon/record.c daemon/record.h daemon/record-read.c
 mtlsd_verdict = \
-	daemon/signals.c daemon/signals.h daemon/trend.c daemon/trend.h daemon/verdict.c daemon/verdict.h daemon/verdict-internal.h \
-	daemon/verdict-axis.c daemon/verdict-sites.c daemon/verdict-text.c daemon/probe.c daemon/probe.h daemon/inspector.c \
-	daemon/inspector.h
+	daemon/probe.c daemon/probe.h daemon/inspector.c daemon/inspector.h $(mtlsd_judge)
 mtlsd_format = \
 	daemon/portion.h daemon/pprof.c daemon/pprof.h daemon/format.h daemon/format-json.c daemon/format-folded.c daemon/format-pprof.c \
 	daemon/callers.c daemon/callers.h daemon/difference.c daemon/difference.h

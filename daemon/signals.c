@@ -264,6 +264,16 @@ signals_history(const struct signals *signals, struct signals_history *ret)
 	recorder_leave(recorder);
 }
 
+uint64_t
+signals_blocks(const struct signals *signals)
+{
+	struct recorder *recorder = recorder_take(signals);
+	uint64_t blocks = recorder->blocks[0];
+
+	recorder_leave(recorder);
+	return blocks;
+}
+
 void
 signals_last(const struct signals *signals, struct signals_sample *ret)
 {

@@ -105,6 +105,8 @@ void signals_free(struct signals **signals); /* accepts NULL */
 /* Returns true if a block of scale 0 was closed. A clock that went back stands still; exposures never sink. */
 bool signals_sample(struct signals *signals, uint64_t now, const struct signals_sample *sample);
 void signals_history(const struct signals *signals, struct signals_history *ret);
+/* How many blocks of scale 0 were closed since the beginning or the last signals_restart. */
+uint64_t signals_blocks(const struct signals *signals);
 /* The newest reading alone. */
 void signals_last(const struct signals *signals, struct signals_sample *ret);
 /* Forgets all blocks: after a reload of the plugin's settings, a probe that was rejected. Exposures go on. */

@@ -73,6 +73,13 @@ verdict_note(struct verdict *verdict, const char *name, double value, const char
 	return passed;
 }
 
+/* Whole and within reach: what is read from a record may be anything. */
+static uint64_t
+whole(double value)
+{
+	return value >= 0x1p64 ? UINT64_MAX : value > 0 ? (uint64_t) value : 0;
+}
+
 static double
 exposure_since(const struct signals_exposure *from, const struct signals_exposure *to, enum signals_axis axis)
 {
@@ -249,7 +256,7 @@ judge_fragmentation(const struct verdict_input *input, struct verdict *ret)
 			     ">=", verdict_thresholds.fragmentation_share * lives, "bytes");
 		verdict_note(ret, "their growth", grown, ">=", (double) verdict_thresholds.fragmentation_bytes,
 			     "bytes");
-		ret->grown = (uint64_t) grown;
+		ret->grown = whole(grown);
 		ret->scale = scale;
 		return true;
 	}
@@ -292,8 +299,7 @@ judge_buffer(const struct verdict_input *input, struct verdict *ret)
 		verdict_note(ret, "steps of the largest block", steps, ">=", 2, "");
 		verdict_note(ret, "new blocks meanwhile", objects, "<", (double) verdict_thresholds.probe_objects, "");
 		ret->grown = last->floor - blocks[0].floor;
-		ret->window_requests =
-			(uint64_t) exposure_since(&blocks[0].exposure, &last->exposure, SIGNALS_REQUESTS);
+		ret->window_requests = whole(exposure_since(&blocks[0].exposure, &last->exposure, SIGNALS_REQUESTS));
 		ret->window_seconds = exposure_since(&blocks[0].exposure, &last->exposure, SIGNALS_SECONDS);
 		ret->scale = scale;
 		return true;
@@ -343,7 +349,7 @@ rate_from_probe(const struct verdict_probes *probes, struct verdict *ret)
 	double sum = (double) probes->residual_first + (double) probes->residual_second;
 
 	ret->per_request = probes->rate;
-	ret->grown = (uint64_t) sum;
+	ret->grown = whole(sum);
 	ret->window_requests = probes->interval_requests;
 	ret->window_seconds = exposure_since(&none, &probes->first, SIGNALS_SECONDS) +
 			      exposure_since(&none, &probes->second, SIGNALS_SECONDS);
@@ -402,9 +408,9 @@ judge_passive(const struct verdict_input *input, struct verdict *ret)
 
 	if (look.enough) {
 		ret->scale = look.scale;
-		ret->window_requests = (uint64_t) look.requests;
+		ret->window_requests = whole(look.requests);
 		ret->window_seconds = look.seconds;
-		ret->grown = look.growth > 0 ? (uint64_t) look.growth : 0;
+		ret->grown = whole(look.growth);
 	}
 	double steady = verdict_rank(input, ret);
 	if (input->sites)

@@ -4,7 +4,7 @@
 fuzz_targets = \
 	tests/fuzz/fuzz-config tests/fuzz/fuzz-glob tests/fuzz/fuzz-identity \
 	tests/fuzz/fuzz-gate \
-	tests/fuzz/fuzz-wire tests/fuzz/fuzz-commands \
+	tests/fuzz/fuzz-wire tests/fuzz/fuzz-commands tests/fuzz/fuzz-record \
 	tests/fuzz/fuzz-heap
 EXTRA_PROGRAMS = $(fuzz_targets)
 CLEANFILES += $(fuzz_targets)
@@ -31,3 +31,6 @@ tests_fuzz_fuzz_commands_LDADD = $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(
 tests_fuzz_fuzz_heap_SOURCES = tests/fuzz/fuzz-heap.c tests/fuzz/replay.c $(mtlsd_heap)
 tests_fuzz_fuzz_heap_CPPFLAGS = $(AM_CPPFLAGS) -DHEAP_PREFIXED
 tests_fuzz_fuzz_heap_LDADD = $(DW_LIBS) -lpthread
+tests_fuzz_fuzz_record_SOURCES = tests/fuzz/fuzz-record.c tests/fuzz/replay.c $(mtlsd_judge) daemon/units.c \
+	daemon/error.c
+tests_fuzz_fuzz_record_LDADD = -lm

@@ -12,7 +12,7 @@ unit_tests = \
 	tests/unit/test-exposure tests/unit/test-request tests/unit/test-pool tests/unit/test-settings tests/unit/test-fixtures \
 	tests/unit/test-whoami
 unit_tests += tests/unit/test-policy tests/unit/test-budget tests/unit/test-breaker tests/unit/test-archive
-unit_tests += tests/unit/test-inspector
+unit_tests += tests/unit/test-record tests/unit/test-inspector
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
@@ -149,5 +149,8 @@ tests_unit_test_whoami_SOURCES = tests/unit/test-whoami.c plugins/whoami.c
 tests_unit_test_whoami_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
 
 # verdicts
-tests_unit_test_inspector_SOURCES = tests/unit/test-inspector.c $(mtlsd_verdict) daemon/units.c
+tests_unit_test_inspector_SOURCES = tests/unit/test-inspector.c $(mtlsd_verdict) daemon/units.c daemon/error.c
 tests_unit_test_inspector_LDADD = $(CMOCKA_LIBS) -lpthread -lm
+tests_unit_test_record_SOURCES = tests/unit/test-record.c $(mtlsd_judge) daemon/units.c daemon/error.c
+tests_unit_test_record_LDADD = $(CMOCKA_LIBS) -lm
+EXTRA_DIST += tests/unit/records

@@ -3,6 +3,7 @@
 #include "cleanup.h"
 #include "heap.h"
 #include "inspector.h"
+#include "record.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,6 +34,7 @@ struct model {
 	uint32_t leak_bytes, leak_every, leak_from;
 	uint32_t cache_bytes, cache_most, tooth;
 	uint32_t rps;
+	const char *record; /* name of its record, NULL: none */
 };
 
 struct story {
@@ -184,6 +186,33 @@ model_step(struct model *model, struct inspector *inspector, struct story *story
 		story->confirmed = model->requests;
 }
 
+/* With RECORDS=folder in the environment: what test-record replays. */
+static void
+model_record(const struct model *model, const struct inspector *inspector)
+{
+	const char *folder = getenv("RECORDS");
+	char path[500], *text;
+	size_t length;
+
+	assert_int_equal(inspector_record(inspector, NULL, NULL, &text, &length), 0);
+	if (folder && model->record) {
+		snprintf(path, sizeof(path), "%s/%s.record", folder, model->record);
+		FILE *file = fopen(path, "w");
+		assert_non_null(file);
+		assert_int_equal(fwrite(text, 1, length, file), length);
+		assert_int_equal(fclose(file), 0);
+	}
+	/* Judged again it is the same verdict. */
+	struct record *record;
+	struct verdict again;
+	assert_int_equal(record_read(text, length, &record, NULL), 0);
+	verdict_judge(record_input(record), &again);
+	if (!record_input(record)->probes.running)
+		assert_memory_equal(&again, inspector_verdict(inspector), sizeof(again));
+	record_free(&record);
+	free(text);
+}
+
 /* So many requests, with a sample at every 48th and a step each second. */
 static void
 model_live(struct model *model, bool has_evict, uint32_t requests, struct story *ret)
@@ -212,6 +241,7 @@ model_live(struct model *model, bool has_evict, uint32_t requests, struct story 
 		}
 	}
 	ret->verdict = *inspector_verdict(inspector);
+	model_record(model, inspector);
 	inspector_free(&inspector);
 	if (getenv("VERBOSE")) {
 		char sentence[300];
@@ -246,6 +276,7 @@ sixteen_bytes_a_request_are_confirmed_soon(void **state)
 	struct model *model = *state;
 	struct story story;
 
+	model->record = "sixteen-bytes";
 	model->serve = serve_leak;
 	model->leak_bytes = 16;
 	model_live(model, true, 200000, &story);
@@ -266,6 +297,7 @@ without_a_hook_it_stays_likely(void **state)
 	struct model *model = *state;
 	struct story story;
 
+	model->record = "sixteen-bytes-no-hook";
 	model->serve = serve_leak;
 	model->leak_bytes = 16;
 	model_live(model, false, 200000, &story);
@@ -282,6 +314,7 @@ one_byte_a_request_on_average_is_confirmed(void **state)
 	struct model *model = *state;
 	struct story story;
 
+	model->record = "one-byte";
 	model->serve = serve_leak;
 	model->leak_bytes = 112;
 	model->leak_every = 112;
@@ -328,6 +361,7 @@ a_leak_under_a_sawtooth_is_likely_without_a_hook(void **state)
 	struct model *model = *state;
 	struct story story;
 
+	model->record = "under-sawtooth-no-hook";
 	model->serve = serve_cache;
 	model->leak_bytes = 16;
 	model->cache_bytes = 208;
@@ -344,6 +378,7 @@ a_leak_through_a_library_is_told_so(void **state)
 	struct model *model = *state;
 	struct story story;
 
+	model->record = "library";
 	model->serve = serve_leak;
 	model->leak_bytes = 32;
 	model->foreign = true;
@@ -359,6 +394,7 @@ a_filling_cache_is_cleared_by_probe(void **state)
 	struct model *model = *state;
 	struct story story;
 
+	model->record = "filling-cache";
 	model->serve = serve_cache;
 	model->leak_every = UINT32_MAX;
 	model->leak_from = UINT32_MAX;
@@ -377,6 +413,7 @@ a_full_cache_and_a_sawtooth_are_never_confirmed(void **state)
 	struct model *model = *state;
 	struct story story;
 
+	model->record = "full-cache";
 	model->serve = serve_cache;
 	model->leak_every = UINT32_MAX;
 	model->leak_from = UINT32_MAX;
@@ -385,6 +422,7 @@ a_full_cache_and_a_sawtooth_are_never_confirmed(void **state)
 	model_live(model, true, 500000, &story);
 	assert_int_equal(story.likely, 0);
 	assert_int_equal(story.verdict.outcome, VERDICT_OK);
+	model->record = NULL;
 	model->cache_most = 0;
 	model->tooth = 70000;
 	model_live(model, true, 1500000, &story);
