@@ -289,9 +289,17 @@ alloc_free(void *p, uintptr_t site)
 	errno = saved;
 }
 
+/* A block that stays an earlier request's is on this one's account by what it grew. */
+static inline void
+alloc_note_growth(uint64_t word, const void *before, void *after, int64_t bytes)
+{
+	if (bin_self.journal != NULL && !(word & (SIDE_BOOKED | SIDE_ARENA)))
+		journal_grow(before, after, side_epoch(word), bytes);
+}
+
 /* A large block to a new length where it lies. */
 static bool
-alloc_resize_large(const struct alloc_place *place, size_t size)
+alloc_resize_large(const struct alloc_place *place, void *p, size_t size)
 {
 	struct heap *heap = place->heap;
 	struct span *span = place->span;
@@ -315,6 +323,7 @@ alloc_resize_large(const struct alloc_place *place, size_t size)
 		heap_uncharge(heap, old - bytes);
 	}
 	__atomic_store_n(&span->bytes, bytes, __ATOMIC_RELAXED);
+	alloc_note_growth(place->span->word, p, p, (int64_t) (bytes - old));
 	alloc_count(heap, bin_set_of(heap), 0, bytes > old ? bytes - old : 0, arena ? bytes - old : 0);
 	return true;
 }
@@ -345,6 +354,7 @@ alloc_resize_small(void *p, size_t size, uintptr_t site)
 	if (bin_self.journal == NULL || !(old & SIDE_BOOKED))
 		side_store(side, (word & ~(SIDE_BOOKED | (uint64_t) UINT32_MAX)) | side_epoch(old));
 	memcpy(moved, p, size < span->size ? size : span->size);
+	alloc_note_growth(old, p, moved, (int64_t) class_rows[class_of(size)].size - span->size);
 	if (!bin_push(p, offset))
 		alloc_free(p, site);
 	return moved;
@@ -371,7 +381,7 @@ alloc_resize(void *p, size_t size, uintptr_t site)
 	}
 	uint64_t old = alloc_place_bytes(&place), word = side_load(place.side);
 	if (place.class == CLASS_LARGE) {
-		if (size > CLASS_MAX_BYTES && alloc_resize_large(&place, size))
+		if (size > CLASS_MAX_BYTES && alloc_resize_large(&place, p, size))
 			return p;
 	} else if (size <= old && size >= old / 2)
 		return p;
@@ -380,6 +390,8 @@ alloc_resize(void *p, size_t size, uintptr_t site)
 	if (moved == NULL)
 		return size <= old ? p : NULL; /* a block that cannot shrink stays as it is */
 	memcpy(moved, p, size < old ? size : old);
+	if (bin_self.journal != NULL)
+		alloc_note_growth(word, p, moved, (int64_t) alloc_usable(moved) - (int64_t) old);
 	if (place.class == CLASS_LARGE)
 		alloc_free_large(&place, p);
 	else

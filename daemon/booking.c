@@ -64,13 +64,13 @@ booking_row(struct scope_space *space, uintptr_t site, uint16_t route, uint8_t s
 }
 
 static void
-booking_count(const struct heap *heap, uint64_t word, uint64_t bytes, void *ctx)
+booking_count(const struct heap *heap, uint64_t word, uint64_t bytes, unsigned blocks, void *ctx)
 {
 	struct booking_close *close = ctx;
 	struct scope_space *space = close->space;
 
 	close->bytes += bytes;
-	close->blocks++;
+	close->blocks += blocks;
 	pthread_mutex_lock(&space->escapes_lock);
 	if (space->rows == NULL)
 		space->rows = calloc(BOOKING_ROWS, sizeof(*space->rows));
@@ -78,7 +78,7 @@ booking_count(const struct heap *heap, uint64_t word, uint64_t bytes, void *ctx)
 		uintptr_t site = site_address(&heap->sites, side_site(word));
 		struct scope_row *row = booking_row(space, site, close->route, close->status_class);
 		row->escape.bytes += bytes;
-		row->escape.blocks++;
+		row->escape.blocks += blocks;
 		if (row->last_epoch != close->epoch || row->escape.requests == 0)
 			row->escape.requests++;
 		row->last_epoch = close->epoch;
@@ -124,7 +124,7 @@ scope_escapes(const struct scope_space *space, void (*visit)(const struct scope_
 	/* Copied first: visit may take its time, and requests end meanwhile. */
 	pthread_mutex_lock(&writable->escapes_lock);
 	for (unsigned i = 0; space->rows != NULL && i < BOOKING_ROWS; i++)
-		if (space->rows[i].escape.blocks != 0)
+		if (space->rows[i].escape.bytes != 0)
 			rows[count++] = space->rows[i];
 	pthread_mutex_unlock(&writable->escapes_lock);
 	for (unsigned i = 0; i < count; i++)

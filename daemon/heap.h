@@ -96,7 +96,10 @@ struct heap_profile {
 	struct heap_site_usage *sites; /* most bytes first */
 	uint64_t age_bytes[32];        /* live bytes by log2 of age in epochs: [0] age 0, [k] age in [2^(k-1), 2^k) */
 };
-/* Walks the live blocks without stopping anybody and without a lock an allocation takes. *ret is freed with
+/* Walks the live blocks without stopping anybody and without a lock an allocation takes. A block that is not touched
+ * during the walk is counted exactly once. One that realloc moves meanwhile is, as for everybody else, a block that is
+ * freed and another that is made: the walk may meet both, either or neither, so that it is off by at most one block for
+ * each such move; and by as much as a block in the free and malloc of others. *ret is freed with
  * heap_profile_free (daemon memory). min_age: only blocks at least that many epochs old. */
 int heap_profile_take(const struct heap *heap, uint32_t min_age, struct heap_profile **ret);
 void heap_profile_free(struct heap_profile **profile);

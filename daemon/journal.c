@@ -15,6 +15,8 @@ journal_setup(struct journal *journal, uint64_t tag)
 	journal->end = journal->first + JOURNAL_INLINE;
 	journal->tag = tag;
 	journal->lost = 0;
+	journal->grown = NULL;
+	journal->grown_count = journal->grown_room = 0;
 }
 
 void
@@ -22,6 +24,7 @@ journal_clear(struct journal *journal)
 {
 	if (journal->start != journal->first)
 		free(journal->start);
+	free(journal->grown);
 	journal_setup(journal, journal->tag);
 }
 
@@ -123,14 +126,70 @@ journal_note(void *block)
 	return true;
 }
 
+static struct journal_growth *
+journal_growth_new(struct journal *journal)
+{
+	if (journal->grown_count == journal->grown_room && journal->grown_room < JOURNAL_GROWN_MOST) {
+		unsigned room = journal->grown_room != 0 ? journal->grown_room * 2 : 8;
+		struct scope_space *space = bin_pause();
+		struct journal_growth *larger = realloc(journal->grown, room * sizeof(*larger));
+		bin_resume(space);
+		if (larger != NULL) {
+			journal->grown = larger;
+			journal->grown_room = room;
+		}
+	}
+	if (journal->grown_count < journal->grown_room)
+		return &journal->grown[journal->grown_count++];
+	journal->lost++;
+	return NULL;
+}
+
+void
+journal_grow(const void *before, void *after, uint32_t epoch, int64_t bytes)
+{
+	struct journal *journal = bin_self.journal;
+	struct journal_growth *growth = NULL;
+
+	if (journal == NULL)
+		return;
+	/* A vector that grows again is the one noted last. */
+	for (unsigned i = journal->grown_count; i-- > 0 && growth == NULL;)
+		if (journal->grown[i].block == before && journal->grown[i].epoch == epoch)
+			growth = &journal->grown[i];
+	if (growth != NULL) {
+		growth->block = after;
+		growth->bytes += bytes;
+	} else if ((growth = journal_growth_new(journal)) != NULL)
+		*growth = (struct journal_growth){.block = after, .epoch = epoch, .bytes = bytes};
+}
+
+static void
+journal_settle_growth(const struct journal_growth *growth,
+		      void (*visit)(const struct heap *, uint64_t, uint64_t, unsigned, void *), void *ctx)
+{
+	const struct heap *heap;
+	uint64_t *side, bytes;
+
+	if (growth->bytes <= 0 || !alloc_find(growth->block, &heap, &side, &bytes))
+		return;
+	uint64_t word = side_load(side);
+	/* By its birth: whatever else has come to lie there was born later. */
+	if (word & SIDE_LIVE && !(word & SIDE_BOOKED) && side_epoch(word) == growth->epoch)
+		visit(heap, word, (uint64_t) growth->bytes < bytes ? (uint64_t) growth->bytes : bytes, 0, ctx);
+}
+
 void
 journal_settle(struct journal *journal,
-	       void (*visit)(const struct heap *heap, uint64_t word, uint64_t bytes, void *ctx), void *ctx)
+	       void (*visit)(const struct heap *heap, uint64_t word, uint64_t bytes, unsigned blocks, void *ctx),
+	       void *ctx)
 {
 	const struct heap *heap;
 	uint64_t *side, word, bytes;
 
 	for (void **at = journal->start; at < journal->next; at++)
 		if (journal_claim(journal, *at, &heap, &side, &word, &bytes))
-			visit(heap, word, bytes, ctx);
+			visit(heap, word, bytes, 1, ctx);
+	for (unsigned i = 0; i < journal->grown_count; i++)
+		journal_settle_growth(&journal->grown[i], visit, ctx);
 }

@@ -5,7 +5,11 @@
  * Noting is one store at an allocation and nothing at a free: whether a noted block still is the booking's is read from
  * its side word, which a free on any thread clears. A full journal first forgets the dead and the doubles, then grows.
  *
- * Threads: entered by one thread at a time. Owns: its array, in daemon memory.
+ * What realloc adds to a block of an earlier request is on the booking too: such a block stays the earlier one's, and
+ * its growth is noted apart, found by the block's address and birth. If it is freed, or moved by another request,
+ * before the booking ends, nothing is counted.
+ *
+ * Threads: entered by one thread at a time. Owns: its arrays, in daemon memory.
  */
 #include "bin.h"
 
@@ -17,12 +21,22 @@ struct heap;
 
 enum {
 	JOURNAL_INLINE = 48,
+	JOURNAL_GROWN_MOST = 256, /* grown blocks a booking; more are lost */
+};
+
+/* A block of an earlier request that reallocs of this one made longer, or shorter. */
+struct journal_growth {
+	void *block;
+	uint32_t epoch; /* its birth */
+	int64_t bytes;  /* by how much in all */
 };
 
 struct journal {
 	void **start, **next, **end; /* next is out of date while a thread is inside: then the thread has it */
 	uint64_t tag;                /* what the side words of its blocks carry */
 	uint64_t lost;               /* blocks not noted for lack of daemon memory */
+	struct journal_growth *grown;
+	unsigned grown_count, grown_room;
 	void *first[JOURNAL_INLINE];
 };
 
@@ -45,6 +59,11 @@ journal_switch(struct journal *journal)
 }
 /* Notes a block in the calling thread's journal. False: no memory, the block is not booked. */
 bool journal_note(void *block);
-/* Calls visit for every live block, once, and takes it off the booking. */
+/* In the calling thread's journal, if it has one: realloc changed the length of a block that is not on the booking.
+ * epoch: its birth. before, after: where it was and where it is now. */
+void journal_grow(const void *before, void *after, uint32_t epoch, int64_t bytes);
+/* Calls visit for every live block, once, and takes it off the booking (blocks: 1); and for what earlier blocks have
+ * grown by (blocks: 0). */
 void journal_settle(struct journal *journal,
-		    void (*visit)(const struct heap *heap, uint64_t word, uint64_t bytes, void *ctx), void *ctx);
+		    void (*visit)(const struct heap *heap, uint64_t word, uint64_t bytes, unsigned blocks, void *ctx),
+		    void *ctx);

@@ -61,7 +61,8 @@ void scope_leave(struct scope_frame *frame);
 int scope_booking_open(struct scope_space *space, struct scope_booking **ret);
 /* The request clock when it was opened. */
 uint32_t scope_booking_epoch(const struct scope_booking *booking);
-/* Bytes and blocks allocated under the booking that are still live; books them by route, status class (1..5 for
+/* Bytes and blocks allocated under the booking that are still live, and bytes by which it made blocks of earlier
+ * requests grow; books them by route, status class (1..5 for
  * 1xx..5xx, 0 for no answer) and site in the space's escape table. route: index below 65535. */
 void scope_booking_close(struct scope_booking **booking, unsigned route, unsigned status_class, uint64_t *ret_bytes,
 			 uint64_t *ret_blocks);

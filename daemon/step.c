@@ -172,7 +172,7 @@ step_close(struct step *step)
 		scope_booking_close(&step->booking, request->snapshot->route_numbers[request->route->index], class,
 				    &bytes, &blocks);
 	stats_add(stats, PLUGIN_STATUS_0 + class, 1);
-	if (blocks > 0) {
+	if (bytes > 0) {
 		stats_add(stats, PLUGIN_ESCAPED_BYTES, bytes);
 		stats_add(stats, PLUGIN_ESCAPED_BLOCKS, blocks);
 	}

@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -129,6 +131,59 @@ test_profile_exact(void **state UNUSED)
 	assert_int_equal(pthread_join(thread, NULL), 0);
 	heap_free(&heap);
 	memset((void *) exchange, 0, sizeof(exchange));
+}
+
+struct mover {
+	struct heap *heap;
+	void *blocks[100];
+	atomic_uint moves; /* begun; */
+	atomic_uint moved; /* done */
+	atomic_bool over;
+};
+
+static void *
+move_about(void *arg)
+{
+	struct mover *mover = arg;
+
+	for (unsigned i = 0; !atomic_load(&mover->over); i = (i + 1) % ARRAY_LENGTH(mover->blocks)) {
+		size_t size = alloc_usable(mover->blocks[i]) < 500 ? 1000 : 20;
+		atomic_fetch_add(&mover->moves, 1);
+		mover->blocks[i] = alloc_resize(mover->blocks[i], size, SITE_B);
+		atomic_fetch_add(&mover->moved, 1);
+	}
+	return NULL;
+}
+
+/* A block that realloc moves during a walk may be seen twice or not at all, but no more is wrong than was moved. */
+static void
+test_a_walk_is_off_by_what_moves_at_most(void **state UNUSED)
+{
+	struct heap *heap = new_heap(0);
+	struct mover mover = {.heap = heap};
+	pthread_t thread;
+
+	for (unsigned i = 0; i < ARRAY_LENGTH(mover.blocks); i++)
+		assert_non_null(mover.blocks[i] = alloc_block(heap, 20, 0, 0, SITE_B));
+	assert_int_equal(pthread_create(&thread, NULL, move_about, &mover), 0);
+	while (atomic_load(&mover.moved) == 0)
+		(void) sched_yield();
+	for (unsigned walk = 0; walk < 200; walk++) {
+		struct heap_profile *profile CLEANUP(heap_profile_free) = NULL;
+		unsigned before = atomic_load(&mover.moved);
+		assert_int_equal(heap_profile_take(heap, 0, &profile), 0);
+		unsigned moves = atomic_load(&mover.moves) - before;
+		uint64_t found = profile->count != 0 ? profile->sites[0].objects : 0;
+		assert_true(found <= ARRAY_LENGTH(mover.blocks) + moves);
+		assert_true(found + moves >= ARRAY_LENGTH(mover.blocks));
+	}
+	atomic_store(&mover.over, true);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	struct heap_profile *profile CLEANUP(heap_profile_free) = NULL;
+	assert_int_equal(heap_profile_take(heap, 0, &profile), 0);
+	assert_int_equal(profile->count, 1);
+	assert_int_equal(profile->sites[0].objects, ARRAY_LENGTH(mover.blocks));
+	heap_free(&heap);
 }
 
 struct successor {
@@ -258,6 +313,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_profile_exact),
+		cmocka_unit_test(test_a_walk_is_off_by_what_moves_at_most),
 		cmocka_unit_test(test_heaps_come_and_go),
 		cmocka_unit_test(test_ten_thousand_heaps_leave_nothing),
 	};

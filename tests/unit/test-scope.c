@@ -289,6 +289,100 @@ test_escapes(void **state)
 	free(grown);
 }
 
+/* What a request adds to blocks of earlier ones is its own; the blocks stay theirs. */
+static void
+test_growth_escapes(void **state)
+{
+	struct fixture *fixture = *state;
+	void *(*take)(size_t) = symbol_of(&fixture->c, "image_malloc");
+	void *(*resize)(void *, size_t) = symbol_of(&fixture->c, "image_realloc");
+	void (*drop)(void *) = symbol_of(&fixture->c, "image_free");
+	struct scope_booking *booking = NULL, *other = NULL;
+	struct scope_frame frame;
+	uint64_t bytes, blocks;
+	void *vector, *large, *shrunk, *doomed, *many[300];
+
+	assert_int_equal(scope_booking_open(fixture->space, &booking), 0);
+	scope_enter(&frame, fixture->space, booking);
+	vector = take(64);
+	large = take(200000);
+	shrunk = take(4000);
+	doomed = take(64);
+	for (unsigned i = 0; i < ARRAY_LENGTH(many); i++)
+		many[i] = take(64);
+	scope_leave(&frame);
+	scope_booking_close(&booking, 1, 2, &bytes, &blocks);
+	assert_int_equal(blocks, 4 + ARRAY_LENGTH(many));
+	size_t before = malloc_usable_size(vector) + malloc_usable_size(large);
+	uint32_t epoch = usage_of(scope_space_own(fixture->space)).epoch;
+
+	/* Step by step, small and large, in place and moved; what shrinks and what is freed counts nothing. */
+	assert_int_equal(scope_booking_open(fixture->space, &booking), 0);
+	scope_enter(&frame, fixture->space, booking);
+	for (size_t size = 128; size <= 100000; size *= 2)
+		vector = resize(vector, size);
+	large = resize(large, 250000);
+	large = resize(large, 3000000);
+	shrunk = resize(shrunk, 100);
+	doomed = resize(doomed, 5000);
+	drop(doomed);
+	doomed = take(5000); /* likely at the same place, and the request's own */
+	scope_leave(&frame);
+	scope_booking_close(&booking, 2, 2, &bytes, &blocks);
+	assert_int_equal(blocks, 1);
+	assert_int_equal(bytes,
+			 malloc_usable_size(vector) + malloc_usable_size(large) - before + malloc_usable_size(doomed));
+	free(doomed);
+
+	/* Growth that was undone, and growth another request took over. */
+	before = malloc_usable_size(vector);
+	assert_int_equal(scope_booking_open(fixture->space, &booking), 0);
+	assert_int_equal(scope_booking_open(fixture->space, &other), 0);
+	scope_enter(&frame, fixture->space, booking);
+	vector = resize(vector, 900000);
+	vector = resize(vector, before);
+	shrunk = resize(shrunk, 8000);
+	scope_leave(&frame);
+	scope_enter(&frame, fixture->space, other);
+	shrunk = resize(shrunk, 20000);
+	scope_leave(&frame);
+	scope_booking_close(&booking, 3, 2, &bytes, &blocks);
+	assert_int_equal(bytes, 0);
+	assert_int_equal(blocks, 0);
+	scope_booking_close(&other, 4, 2, &bytes, &blocks);
+	assert_in_range(bytes, 11000, 13000);
+	assert_int_equal(blocks, 0);
+
+	/* So many grow that the last of them are not noted. */
+	assert_int_equal(scope_booking_open(fixture->space, &booking), 0);
+	scope_enter(&frame, fixture->space, booking);
+	for (unsigned i = 0; i < ARRAY_LENGTH(many); i++)
+		many[i] = resize(many[i], 128);
+	scope_leave(&frame);
+	scope_booking_close(&booking, 5, 2, &bytes, &blocks);
+	assert_int_equal(bytes, 256 * (malloc_usable_size(many[0]) - 64));
+
+	/* They are as old as they were, and their rows have bytes without blocks. */
+	struct heap_profile *profile = NULL;
+	assert_int_equal(heap_profile_take(scope_space_own(fixture->space), 1, &profile), 0);
+	for (size_t i = 0; i < profile->count; i++)
+		assert_true(profile->sites[i].last_epoch <= epoch);
+	heap_profile_free(&profile);
+	struct found found = {.count = 0};
+	scope_escapes(fixture->space, collect, &found);
+	for (unsigned i = 0; i < found.count; i++) {
+		const struct scope_escape *row = &found.rows[i];
+		if (row->route >= 4)
+			assert_int_equal(row->blocks, 0);
+		assert_true(row->bytes > 0);
+	}
+	free(vector);
+	free(large);
+	free(shrunk);
+	for (unsigned i = 0; i < ARRAY_LENGTH(many); i++)
+		free(many[i]);
+}
+
 static void
 test_arena(void **state)
 {
@@ -376,6 +470,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_reserve_survives_host_calls, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_fail_nth, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_escapes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_growth_escapes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_arena, setup, teardown),
 	};
 
