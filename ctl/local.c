@@ -2,6 +2,7 @@
 #include "local.h"
 
 #include "command.h"
+#include "pki.h"
 #include "top-command.h"
 
 #include <errno.h>
@@ -50,12 +51,62 @@ static const struct command_argument local_check_config_arguments[] = {
 	{0},
 };
 
+static int
+local_init_dev_pki(const json_t *arguments, const struct local_context *context UNUSED)
+{
+	const struct pki_wish wish = {
+		.folder = json_string_value(json_object_get(arguments, "folder")),
+		.names = json_string_value(json_object_get(arguments, "names")),
+		.password = json_string_value(json_object_get(arguments, "password")),
+		.days = (int) json_integer_value(json_object_get(arguments, "days")),
+	};
+	struct error why = {0};
+
+	if (pki_make(&wish, &why) < 0) {
+		fprintf(stderr, "mtlsctl: %s\n", why.text);
+		return 1;
+	}
+	printf("For development only: whoever reads %s/ca.key can be any client.\n"
+	       "  server   %s/server.pem, server.key, clients.pem, clients.crl\n"
+	       "  curl     --cacert %s/%s --cert %s/%s\n"
+	       "  browser  import %s/%s (password \"%s\") and trust %s/%s\n",
+	       wish.folder, wish.folder, wish.folder, pki_server_ca, wish.folder, pki_client_pem, wish.folder,
+	       pki_client_p12, wish.password, wish.folder, pki_server_ca);
+	return 0;
+}
+
+static const struct command_argument local_init_dev_pki_arguments[] = {
+	{.name = "folder",
+	 .positional = true,
+	 .required = true,
+	 .metavar = "FOLDER",
+	 .help = "where to; nothing that is there already is touched"},
+	{.name = "names",
+	 .metavar = "NAME,...",
+	 .fallback = "\"localhost,127.0.0.1,::1\"",
+	 .help = "host names and addresses of the server"},
+	{.name = "password", .fallback = "\"mtlsd\"", .help = "of the client's PKCS#12 file"},
+	{.name = "days",
+	 .type = COMMAND_INT,
+	 .min = 1,
+	 .max = 3650,
+	 .fallback = "90",
+	 .help = "until certificates and revocation list expire"},
+	{0},
+};
+
 static const struct local_command local_commands[] = {
 	{
 		.row = {.name = "check-config",
 			.help = "check a configuration file",
 			.arguments = local_check_config_arguments},
 		.run = local_check_config,
+	},
+	{
+		.row = {.name = "init-dev-pki",
+			.help = "make certificates to try the daemon with",
+			.arguments = local_init_dev_pki_arguments},
+		.run = local_init_dev_pki,
 	},
 	{
 		.row = {.name = "top",
