@@ -41,6 +41,9 @@ mtlsd_judge = \
 	daemon/verdict-sites.c daemon/verdict-text.c daemon/record.c daemon/record.h daemon/record-read.c
 mtlsd_verdict = \
 	daemon/probe.c daemon/probe.h daemon/inspector.c daemon/inspector.h $(mtlsd_judge)
+mtlsd_overseer = \
+	daemon/overseer.c daemon/overseer.h daemon/overseer-internal.h daemon/overseer-watch.c daemon/overseer-act.c \
+	daemon/overseer-repair.c daemon/overseer-view.c
 mtlsd_format = \
 	daemon/portion.h daemon/pprof.c daemon/pprof.h daemon/format.h daemon/format-json.c daemon/format-folded.c daemon/format-pprof.c \
 	daemon/callers.c daemon/callers.h daemon/difference.c daemon/difference.h
@@ -61,7 +64,8 @@ mtlsd_control = \
 	daemon/caller-call.c daemon/caller-job.c daemon/control.c daemon/control.h
 
 mtlsd_SOURCES = $(mtlsd_base) $(mtlsd_heap) $(mtlsd_schema) $(mtlsd_config) $(mtlsd_access) $(mtlsd_plugin) $(mtlsd_policy) $(mtlsd_verdict) $(mtlsd_request) \
-	$(mtlsd_gate) $(mtlsd_edge) $(mtlsd_format) $(mtlsd_control) daemon/command-sampling.c daemon/server.c daemon/server.h daemon/main.c
+	$(mtlsd_gate) $(mtlsd_edge) $(mtlsd_format) $(mtlsd_overseer) $(mtlsd_control) daemon/command-sampling.c daemon/server.c daemon/server.h \
+	daemon/server-fault.c daemon/server-fault.h daemon/main.c
 EXTRA_mtlsd_DEPENDENCIES = $(srcdir)/daemon/exports.list
 mtlsd_LDADD = $(GNUTLS_LIBS) $(SYSTEMD_LIBS) $(YAML_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS) $(DW_LIBS) $(ELF_LIBS) $(ZLIB_LIBS) -lresolv -lpthread -ldl -lm
 # What libraries and plugins must find in the executable first: the malloc family, thread starts, the framing gate.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config.h"
 #include "crash.h"
+#include "event.h"
 #include "log.h"
 #include "server.h"
 #include "supervisor.h"
@@ -21,6 +22,7 @@ print_help(void)
 	     "  mtlsd [--config FILE]              run in the foreground (default " MTLSD_CONFIG_FILE ")\n"
 	     "  mtlsd --check-config [FILE]        report every mistake with its place; start nothing\n"
 	     "  mtlsd --print-config-reference     every option with type, range, default and meaning\n"
+	     "  mtlsd --print-catalog              the journal's message catalog (etc/mtlsd.catalog)\n"
 	     "  mtlsd --version\n"
 	     "  mtlsd --help\n"
 	     "\n"
@@ -98,11 +100,12 @@ run(const char *path)
 int
 main(int argc, char **argv)
 {
-	enum { OPTION_CHECK = 256, OPTION_REFERENCE, OPTION_VERSION };
+	enum { OPTION_CHECK = 256, OPTION_REFERENCE, OPTION_CATALOG, OPTION_VERSION };
 	static const struct option options[] = {
 		{"config", required_argument, NULL, 'c'},
 		{"check-config", no_argument, NULL, OPTION_CHECK},
 		{"print-config-reference", no_argument, NULL, OPTION_REFERENCE},
+		{"print-catalog", no_argument, NULL, OPTION_CATALOG},
 		{"version", no_argument, NULL, OPTION_VERSION},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
@@ -120,6 +123,9 @@ main(int argc, char **argv)
 			break;
 		case OPTION_REFERENCE:
 			config_print_reference(stdout);
+			return EXIT_SUCCESS;
+		case OPTION_CATALOG:
+			event_print_catalog(stdout);
 			return EXIT_SUCCESS;
 		case OPTION_VERSION:
 			puts("mtlsd " PACKAGE_VERSION);

@@ -3,10 +3,10 @@
 /* overseer.h - watches plugins: samples them, has them judged, probes, and acts as the policy says.
  *
  * Data flows one way: supervisor (readings) -> signals -> verdict -> policy -> supervisor's verbs -> event records.
- * Time comes in with each call, so that tests and the evaluation run months in seconds.
+ * Time comes in with each call, so that tests run hours in moments.
  *
- * Threads: overseer_step on one thread at a time (the watcher's; it may call evict and restart and take long);
- * overseer_sample from any, without waiting; the views from any. Owns: what it knows of each plugin.
+ * Threads: overseer_step on one thread at a time (overseer_tick has its own call it; it may evict and take long);
+ * restarts run on threads of the overseer's; tick, pressure and the views from any. Owns: what it knows of each plugin.
  */
 #include "config.h"
 #include "error.h"
@@ -19,9 +19,18 @@
 struct overseer;
 
 int overseer_new(struct supervisor *supervisor, struct overseer **ret);
-void overseer_free(struct overseer **overseer);
-/* Once a second: samples every plugin, judges those with new blocks, moves probes on, acts. now: microseconds. */
+/* Ends what is under way; nothing is done from here on. The supervisor is still needed. */
+void overseer_stop(struct overseer *overseer);
+void overseer_free(struct overseer **overseer); /* accepts NULL; the instances may outlive it */
+/* Once a second: samples every plugin, judges those with new blocks, moves probes on, acts. now: CLOCK_MONOTONIC
+ * microseconds. */
 void overseer_step(struct overseer *overseer, uint64_t now);
+/* Has overseer_step run on the overseer's thread, unless it is still running. */
+void overseer_tick(struct overseer *overseer);
+/* Memory is short: with the next step the plugin that can give back most is asked to. */
+void overseer_pressure(struct overseer *overseer);
+/* Waits until no restart is under way. */
+void overseer_settle(struct overseer *overseer);
 
 /* What is known of a plugin. -ENOENT. */
 struct overseer_view {
@@ -32,11 +41,12 @@ struct overseer_view {
 	struct verdict_probes probes;
 	uint64_t judged;        /* CLOCK_REALTIME seconds of the verdict */
 	uint64_t breaker_until; /* CLOCK_REALTIME seconds; 0: closed */
-	char breaker[16];       /* "closed", "open", "half-open" */
+	char breaker[16];       /* "closed", "open", "half-open", "stopped" */
 	char next[160];         /* what the policy will do next, and when; "" nothing */
 };
 int overseer_view(struct overseer *overseer, const char *plugin, struct overseer_view *ret);
-/* Verdicts and actions so far, oldest first: [{"at", "event", "text", "instance"}, …], bounded. */
+/* Verdicts and actions so far, oldest first: [{"at", "event", "text", "instance"}, ...], bounded. */
 json_t *overseer_history(struct overseer *overseer, const char *plugin);
-/* The recorded signals as a file that verdict tests replay (record.h); freed by the caller. */
+/* The recorded signals as a file that verdict tests replay (record.h); freed by the caller. -ENOENT, -ENODATA: the
+ * plugin is not watched. */
 int overseer_record(struct overseer *overseer, const char *plugin, char **ret, size_t *ret_length);

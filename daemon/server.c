@@ -10,6 +10,7 @@
 #include "monotonic.h"
 #include "pressure.h"
 #include "request.h"
+#include "server-fault.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -34,6 +35,7 @@ struct server {
 	_Atomic(enum server_phase) phase;
 	sd_event *event;
 	struct supervisor *supervisor;
+	struct overseer *overseer;
 	struct request_service *service;
 	struct endpoint *endpoint;
 	struct control *control;
@@ -61,45 +63,6 @@ notify_status(struct server *server, const char *what)
 	CLEANUP(config_unref) struct config *config = server_config(server);
 	sd_notifyf(0, "%s\nSTATUS=%zu plugins on %zu listeners, configuration %" PRIu64, what,
 		   supervisor_count(server->supervisor), config->listener_count, config->generation);
-}
-
-static void
-on_repair(const char *plugin, const struct supervisor_restart *report, const char *why, void *ctx UNUSED)
-{
-	if (report != NULL)
-		log_record(LOG_WARNING, LOG_FIELDS({"MTLSD_PLUGIN", plugin}),
-			   "plugin %s: replaced after bad frees: instance %" PRIu64 " by %" PRIu64, plugin,
-			   report->old_instance, report->new_instance);
-	else
-		log_record(LOG_ERR, LOG_FIELDS({"MTLSD_PLUGIN", plugin}), "plugin %s: not replaced after bad frees: %s",
-			   plugin, why);
-}
-
-static void
-on_heap_fault(const struct heap_fault *fault, void *ctx)
-{
-	static const char *const kinds[] = {
-		[HEAP_FAULT_DOUBLE_FREE] = "double free",
-		[HEAP_FAULT_INTERIOR_FREE] = "free of a pointer into the middle of a block",
-		[HEAP_FAULT_FOREIGN_FREE] = "free of a pointer that was never allocated",
-		[HEAP_FAULT_STALE_FREE] = "free of a block of a destroyed heap",
-	};
-	static atomic_uint_fast64_t second, count;
-	struct timespec now;
-
-	if (ctx != NULL)
-		supervisor_fault(ctx, fault);
-	/* A plugin can do this in a loop: ten records a second tell the story. */
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	if (atomic_exchange(&second, (uint64_t) now.tv_sec) != (uint64_t) now.tv_sec)
-		atomic_store(&count, 0);
-	if (atomic_fetch_add(&count, 1) >= 10)
-		return;
-	char plugin[64];
-	snprintf(plugin, sizeof(plugin), "%.*s", (int) strcspn(fault->heap, "#/"), fault->heap);
-	log_record(LOG_ERR, LOG_FIELDS({"MTLSD_PLUGIN", plugin}),
-		   "plugin %s: %s (%p, heap %s, called from %#" PRIxPTR "), ignored", plugin, kinds[fault->kind],
-		   fault->block, fault->heap, fault->site);
 }
 
 /* --- configuration ---------------------------------------------------------------------------------------------------
@@ -272,8 +235,9 @@ static void
 stop_work(void *arg)
 {
 	struct server *server = arg;
+	/* Nothing is judged or restarted any more. */
+	overseer_stop(server->overseer);
 	uint64_t now = monotonic_now();
-
 	supervisor_stop(server->supervisor, server->drain_until > now ? server->drain_until - now : 0);
 }
 
@@ -329,6 +293,7 @@ on_tick(sd_event_source *source, uint64_t now, void *userdata)
 	struct server *server = userdata;
 
 	supervisor_tick(server->supervisor);
+	overseer_tick(server->overseer);
 	(void) request_service_settle(server->service);
 	pthread_mutex_lock(&server->lock);
 	uint64_t decay = server->config->daemon.memory_decay;
@@ -339,12 +304,14 @@ on_tick(sd_event_source *source, uint64_t now, void *userdata)
 }
 
 static void
-relieve(void *userdata UNUSED)
+relieve(void *userdata)
 {
+	struct server *server = userdata;
 	uint64_t bytes = heap_decay((uint32_t) (monotonic_now() / 1000000), 0);
 
 	(void) malloc_trim(0);
 	log_notice("memory is short: %" PRIu64 " KiB of free pages in plugin heaps given back", bytes / 1024);
+	overseer_pressure(server->overseer);
 }
 
 /* --- start and end ---------------------------------------------------------------------------------------------------
@@ -415,14 +382,16 @@ start_parts(struct server *server, struct error *error)
 		return error_set(error, r,
 				 "cannot reserve address space for plugin heaps: %s; is RLIMIT_AS set (ulimit -v)?",
 				 strerror(-r));
-	heap_on_fault(on_heap_fault, NULL);
+	heap_on_fault(server_tell_fault, NULL);
 	/* What libc sets up once for the whole process is not the doing of the plugin that asks first. */
 	tzset();
 	r = supervisor_new(config->daemon.run_directory, &server->supervisor, error);
 	if (r == 0) {
-		heap_on_fault(on_heap_fault, server->supervisor);
-		supervisor_on_repair(server->supervisor, on_repair, NULL);
+		heap_on_fault(server_tell_fault, server->supervisor);
+		supervisor_on_repair(server->supervisor, server_tell_repair, NULL);
 		r = request_service_new(server->supervisor, &server->service);
+		if (r == 0)
+			r = overseer_new(server->supervisor, &server->overseer);
 	}
 	if (r == 0)
 		r = supervisor_apply(server->supervisor, config, commit_first, &commit, error);
@@ -512,10 +481,11 @@ server_free(struct server **serverp)
 	job_queue_free(&server->jobs);
 	control_free(&server->control);
 	endpoint_free(&server->endpoint);
+	overseer_free(&server->overseer);
 	if (server->supervisor != NULL)
 		supervisor_stop(server->supervisor, 0);
 	request_service_free(&server->service);
-	heap_on_fault(on_heap_fault, NULL); /* libraries may still free what they should not */
+	heap_on_fault(server_tell_fault, NULL); /* libraries may still free what they should not */
 	supervisor_free(&server->supervisor);
 	sd_event_source_unref(server->tick);
 	sd_event_source_unref(server->drain_timer);
@@ -537,6 +507,12 @@ struct supervisor *
 server_supervisor(struct server *server)
 {
 	return server->supervisor;
+}
+
+struct overseer *
+server_overseer(struct server *server)
+{
+	return server->overseer;
 }
 
 struct endpoint *

@@ -8,6 +8,7 @@
 #include "config.h"
 #include "endpoint.h"
 #include "error.h"
+#include "overseer.h"
 #include "supervisor.h"
 
 #include <systemd/sd-event.h>
@@ -25,6 +26,7 @@ int server_reload(struct server *server, char **ret_mistakes, struct error *erro
 
 /* For commands. */
 struct supervisor *server_supervisor(struct server *server);
+struct overseer *server_overseer(struct server *server);
 struct endpoint *server_endpoint(struct server *server);
 struct config *server_config(struct server *server); /* a new reference */
 sd_event *server_event(struct server *server);
