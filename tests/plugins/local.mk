@@ -6,7 +6,7 @@ fixture_plugins = \
 	tests/plugins/badminor.so tests/plugins/badname.so tests/plugins/badsize.so tests/plugins/blocking.so \
 	tests/plugins/cache.so tests/plugins/churn.so tests/plugins/conn.so tests/plugins/counterp.so tests/plugins/crashy.so \
 	tests/plugins/cxx.so tests/plugins/doublefree.so tests/plugins/filter.so tests/plugins/forward.so tests/plugins/imports.so \
-	tests/plugins/hold.so tests/plugins/leak.so tests/plugins/never.so tests/plugins/noinit.so tests/plugins/norequest.so \
+	tests/plugins/hoard.so tests/plugins/hold.so tests/plugins/leak.so tests/plugins/never.so tests/plugins/noinit.so tests/plugins/norequest.so \
 	tests/plugins/nosymbol.so tests/plugins/overlimit.so tests/plugins/reconf.so tests/plugins/sick.so \
 	tests/plugins/slow.so tests/plugins/stream.so tests/plugins/stubborn.so tests/plugins/thread.so \
 	tests/plugins/unique.so tests/plugins/upload.so tests/plugins/workload.so \
@@ -77,6 +77,10 @@ tests_plugins_forward_so_SOURCES = tests/plugins/forward.c tests/plugins/fixture
 tests_plugins_forward_so_CPPFLAGS = $(MODULE_CPPFLAGS)
 tests_plugins_forward_so_CFLAGS = $(MODULE_CFLAGS)
 tests_plugins_forward_so_LDFLAGS = $(MODULE_LDFLAGS)
+tests_plugins_hoard_so_SOURCES = tests/plugins/hoard.c tests/plugins/fixture.h
+tests_plugins_hoard_so_CPPFLAGS = $(MODULE_CPPFLAGS)
+tests_plugins_hoard_so_CFLAGS = $(MODULE_CFLAGS)
+tests_plugins_hoard_so_LDFLAGS = $(MODULE_LDFLAGS)
 tests_plugins_hold_so_SOURCES = tests/plugins/hold.c tests/plugins/fixture.h
 tests_plugins_hold_so_CPPFLAGS = $(MODULE_CPPFLAGS)
 tests_plugins_hold_so_CFLAGS = $(MODULE_CFLAGS)
