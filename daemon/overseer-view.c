@@ -3,6 +3,7 @@
 #include "overseer-internal.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -71,4 +72,50 @@ overseer_history(struct overseer *overseer, const char *plugin)
 	}
 	pthread_mutex_unlock(&overseer->lock);
 	return rows;
+}
+
+/* Words for the sites of a record. */
+struct naming {
+	struct supervisor *supervisor;
+	const char *plugin;
+	char name[360];
+};
+
+static const char *
+name_site(const struct verdict_site *site, void *ctx)
+{
+	struct naming *naming = ctx;
+	struct supervisor_place place;
+
+	if (supervisor_resolve(naming->supervisor, naming->plugin, site->site, &place, NULL) < 0)
+		return NULL;
+	if (place.file[0] != '\0')
+		snprintf(naming->name, sizeof(naming->name), "%s (%s:%d)",
+			 place.function[0] != '\0' ? place.function : "?", place.file, place.line);
+	else
+		snprintf(naming->name, sizeof(naming->name), "%s+0x%" PRIx64, place.module, place.offset);
+	return naming->name;
+}
+
+int
+overseer_record(struct overseer *overseer, const char *plugin, char **ret, size_t *ret_length)
+{
+	struct naming naming = {.supervisor = overseer->supervisor, .plugin = plugin};
+	struct inspection *inspection = NULL;
+
+	pthread_mutex_lock(&overseer->lock);
+	const struct ward *ward = find(overseer, plugin);
+	int r = ward == NULL ? -ENOENT : ward->inspection == NULL ? -ENODATA : 0;
+	if (r == 0) {
+		inspection = ward->inspection;
+		atomic_fetch_add(&inspection->references, 1);
+	}
+	pthread_mutex_unlock(&overseer->lock);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&inspection->work);
+	r = inspector_record(inspection->inspector, name_site, &naming, ret, ret_length);
+	pthread_mutex_unlock(&inspection->work);
+	inspection_unref(&inspection);
+	return r;
 }

@@ -4,6 +4,8 @@
 systemdunit_DATA = etc/mtlsd.service etc/mtlsd.socket etc/mtlsd-control.socket
 sysusers_DATA = etc/mtlsd.conf
 tmpfiles_DATA = etc/tmpfiles/mtlsd.conf
+catalogdir = $(prefix)/lib/systemd/catalog
+dist_catalog_DATA = etc/mtlsd.catalog
 dropinsdir = $(docdir)/examples/drop-ins
 dist_dropins_DATA = etc/drop-ins/credentials.conf etc/drop-ins/dynamic-user.conf etc/drop-ins/no-capability.conf
 
