@@ -2,6 +2,7 @@
 #include "crl.h"
 
 #include <errno.h>
+#include <gnutls/crypto.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
@@ -227,34 +228,95 @@ crl_load(const char *file, const gnutls_datum_t *pem, gnutls_x509_crt_t *authori
 	return 0;
 }
 
+static void
+list_ask(struct crl *list, const struct serial *serial, gnutls_x509_crt_t authority, time_t now,
+	 struct crl_answer *answer)
+{
+	bool current = list->this_update <= now && list->next_update != (time_t) -1 && list->next_update >= now;
+	bool proved = authority ? prove(list, authority) : atomic_load_explicit(&list->proved, memory_order_acquire);
+	/* A list nobody could verify may take rights away, and proves nothing else. */
+	if (current && proved) {
+		answer->fresh = true;
+		if (list->next_update > answer->fresh_until)
+			answer->fresh_until = list->next_update;
+	}
+	answer->unproved = answer->unproved || (current && !proved);
+	if (bsearch(serial, list->serials, list->count, sizeof(*serial), serial_compare))
+		answer->revoked = true;
+}
+
+static int
+store_ask(const struct crl_store *store, const gnutls_datum_t *issuer, const gnutls_datum_t *number,
+	  gnutls_x509_crt_t authority, time_t now, struct crl_answer *ret)
+{
+	struct serial serial;
+	struct crl_answer answer = {0};
+	if (serial_set(&serial, number->data, number->size) < 0)
+		return -EBADMSG;
+	for (size_t i = 0; i < store->count; i++) {
+		struct crl *list = &store->lists[i];
+		if (list->issuer.size == issuer->size && memcmp(list->issuer.data, issuer->data, issuer->size) == 0)
+			list_ask(list, &serial, authority, now, &answer);
+	}
+	*ret = answer;
+	return 0;
+}
+
 int
 crl_look_up(const struct crl_store *store, gnutls_x509_crt_t certificate, gnutls_x509_crt_t authority, time_t now,
 	    struct crl_answer *ret)
 {
 	unsigned char bytes[64];
 	size_t size = sizeof(bytes);
-	gnutls_datum_t issuer = {0};
-	struct serial serial;
-	struct crl_answer answer = {0};
+	gnutls_datum_t issuer = {0}, serial = {.data = bytes};
 
-	if (gnutls_x509_crt_get_serial(certificate, bytes, &size) < 0 || serial_set(&serial, bytes, size) < 0)
+	if (gnutls_x509_crt_get_serial(certificate, bytes, &size) < 0 ||
+	    gnutls_x509_crt_get_raw_issuer_dn(certificate, &issuer) < 0)
 		return -EBADMSG;
-	if (gnutls_x509_crt_get_raw_issuer_dn(certificate, &issuer) < 0)
-		return -EBADMSG;
-	for (size_t i = 0; i < store->count; i++) {
-		struct crl *list = &store->lists[i];
-		if (list->issuer.size != issuer.size || memcmp(list->issuer.data, issuer.data, issuer.size) != 0)
-			continue;
-		/* A list nobody could verify may take rights away, and proves nothing else. */
-		if (list->this_update <= now && list->next_update != (time_t) -1 && list->next_update >= now &&
-		    prove(list, authority))
-			answer.fresh = true;
-		if (bsearch(&serial, list->serials, list->count, sizeof(serial), serial_compare))
-			answer.revoked = true;
-	}
+	serial.size = (unsigned) size;
+	int r = store_ask(store, &issuer, &serial, authority, now, ret);
 	gnutls_free(issuer.data);
-	*ret = answer;
-	return 0;
+	return r;
+}
+
+int
+crl_find(const struct crl_store *store, const void *issuer, size_t issuer_length, const void *serial,
+	 size_t serial_length, time_t now, struct crl_answer *ret)
+{
+	const gnutls_datum_t name = {(unsigned char *) (uintptr_t) issuer, (unsigned) issuer_length};
+	const gnutls_datum_t number = {(unsigned char *) (uintptr_t) serial, (unsigned) serial_length};
+	return store_ask(store, &name, &number, NULL, now, ret);
+}
+
+int
+crl_digest(const struct crl_store *store, unsigned char ret[static 32])
+{
+	gnutls_hash_hd_t hash;
+	bool sound = gnutls_hash_init(&hash, GNUTLS_DIG_SHA256) == 0;
+	if (!sound)
+		return -EIO;
+	for (size_t i = 0; i < store->count && sound; i++) {
+		const struct crl *list = &store->lists[i];
+		sound = gnutls_hash(hash, &list->issuer.size, sizeof(list->issuer.size)) == 0 &&
+			gnutls_hash(hash, list->issuer.data, list->issuer.size) == 0 &&
+			gnutls_hash(hash, &list->count, sizeof(list->count)) == 0 &&
+			gnutls_hash(hash, list->serials, list->count * sizeof(*list->serials)) == 0;
+	}
+	gnutls_hash_deinit(hash, ret);
+	return sound ? 0 : -EIO;
+}
+
+void
+crl_count(const struct crl_store *store, struct crl_counts *ret)
+{
+	struct crl_counts counts = {.lists = store->count, .bytes = sizeof(*store)};
+	for (size_t i = 0; i < store->count; i++) {
+		const struct crl *list = &store->lists[i];
+		counts.serials += list->count;
+		counts.bytes += sizeof(*list) + (list->count + 1) * sizeof(*list->serials) + list->issuer.size +
+				list->unproved.size;
+	}
+	*ret = counts;
 }
 
 time_t

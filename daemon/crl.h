@@ -16,8 +16,15 @@
 struct crl_store;
 
 struct crl_answer {
-	bool revoked; /* by any list of the issuer, fresh or not */
-	bool fresh;   /* a list of the issuer covers now */
+	bool revoked;       /* by any list of the issuer, fresh or not */
+	bool fresh;         /* a list of the issuer covers now */
+	time_t fresh_until; /* then: until when */
+	bool unproved;      /* a list of the issuer waits for a certificate it verifies with: ask crl_look_up */
+};
+
+/* What the lists are, for an operator. */
+struct crl_counts {
+	size_t lists, serials, bytes;
 };
 
 /* pem: one or more lists. Those of the authorities must be signed by them; those of other issuers, intermediate
@@ -29,6 +36,12 @@ int crl_load(const char *file, const gnutls_datum_t *pem, gnutls_x509_crt_t *aut
  * as fresh. */
 int crl_look_up(const struct crl_store *store, gnutls_x509_crt_t certificate, gnutls_x509_crt_t authority, time_t now,
 		struct crl_answer *ret);
+/* The same by the issuer's DER name and the serial number; proves nothing. */
+int crl_find(const struct crl_store *store, const void *issuer, size_t issuer_length, const void *serial,
+	     size_t serial_length, time_t now, struct crl_answer *ret);
+/* SHA-256 of who revoked what: a list that was only issued again has the same. */
+int crl_digest(const struct crl_store *store, unsigned char ret[static 32]);
+void crl_count(const struct crl_store *store, struct crl_counts *ret);
 /* The earliest nextUpdate; 0 if no list has one. */
 time_t crl_next_update(const struct crl_store *store);
 void crl_free(struct crl_store **store); /* accepts NULL */
