@@ -115,20 +115,6 @@ unknown_name(struct schema_reader *reader, const struct yaml_node *place, const 
 		(void) schema_mistake(reader, place, "unknown %s \"%.64s\"; the file has none, add it", kind, name);
 }
 
-static void
-tls_check(struct schema_reader *reader, struct config_tls *tls)
-{
-	const struct yaml_node *crl = yaml_get(tls->node, "crl");
-
-	/* A list that was named is meant to be used. */
-	if (!crl && tls->client_crl)
-		tls->crl = CONFIG_CRL_REQUIRED;
-	if (tls->crl != CONFIG_CRL_OFF && !tls->client_crl)
-		(void) schema_mistake(reader, config_place(tls->node, "crl"),
-				      "crl: %s needs client_crl; add client_crl: FILE, or write crl: off",
-				      tls->crl == CONFIG_CRL_SOFT ? "soft" : "required");
-}
-
 static bool
 port_is_valid(const char *text)
 {
@@ -325,7 +311,7 @@ config_check(struct schema_reader *reader, struct config *config)
 	if (r == 0)
 		r = dumps_check(config);
 	for (size_t i = 0; r == 0 && i < config->tls_count; i++)
-		tls_check(reader, &config->tls[i]);
+		r = config_check_tls(reader, &config->tls[i]);
 	for (size_t i = 0; r == 0 && i < config->plugin_count; i++)
 		r = plugin_check(reader, config, &config->plugins[i]);
 	if (r == 0)

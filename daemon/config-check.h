@@ -16,6 +16,8 @@ int config_check_rules(struct schema_reader *reader, const struct config_route *
 void config_check_pattern(struct schema_reader *reader, const struct yaml_node *node, const char *key,
 			  const char *pattern);
 bool config_has_control_byte(const char *text);
+/* One tls set (config-tls.c). */
+int config_check_tls(struct schema_reader *reader, struct config_tls *tls);
 /* The part about what is done by itself about a plugin (config-policy.c). */
 void config_check_policy(struct schema_reader *reader, const struct config *config, const struct config_plugin *plugin);
 /* Where a mistake about a key is shown: at its value, or at the mapping that lacks it. */

@@ -9,9 +9,8 @@ enum { SECOND = 1000000, DAY = 86400 * INT64_C(1000000) };
 enum { KIB = 1024, MIB = 1024 * 1024, HEAP_MAX = INT64_C(32) << 30, TIB = INT64_C(1) << 40 };
 enum { NAME_LENGTH = 64, TEXT_LENGTH = 4096, PATTERN_LENGTH = 1024 };
 
-/* One more zeroed item behind *items. Room doubles, so that *count alone tells when to grow. */
-static void *
-list_add(void *items, size_t *count, size_t size)
+void *
+config_list_add(void *items, size_t *count, size_t size)
 {
 	void **list = items;
 	bool is_full = (*count & (*count - 1)) == 0; /* 0 or a power of two */
@@ -97,32 +96,6 @@ static const struct schema_row limits_rows[] = {
 	{.key = NULL},
 };
 
-static const struct schema_row tls_rows[] = {
-	{"name", SCHEMA_STRING, offsetof(struct config_tls, name), .required = true, .min = 1, .max = NAME_LENGTH,
-	 .help = "What listeners call this set."},
-	{"certificate", SCHEMA_PATH, offsetof(struct config_tls, certificate), .required = true, .min = 1,
-	 .max = TEXT_LENGTH,
-	 .help = "PEM file with the server's certificate, then its issuers. Relative to the configuration file."},
-	{"key", SCHEMA_PATH, offsetof(struct config_tls, key), .required = true, .min = 1, .max = TEXT_LENGTH,
-	 .help = "PEM file with the private key."},
-	{"client_ca", SCHEMA_PATH, offsetof(struct config_tls, client_ca), .required = true, .min = 1,
-	 .max = TEXT_LENGTH, .help = "PEM file with the authorities whose client certificates are accepted."},
-	{"client_crl", SCHEMA_PATH, offsetof(struct config_tls, client_crl), .min = 1, .max = TEXT_LENGTH,
-	 .help = "PEM file with their revocation lists."},
-	{"crl", SCHEMA_CHOICE, offsetof(struct config_tls, crl), .choices = "off|soft|required",
-	 .help = "off: revocation is not looked at. soft: a listed certificate is refused, a missing or outdated list "
-		 "is not held against the client. required: a fresh list of the issuer must be there. Default: "
-		 "required "
-		 "with client_crl, off without."},
-	{"min_version", SCHEMA_CHOICE, offsetof(struct config_tls, min_version), .choices = "1.2|1.3",
-	 .fallback = "1.2", .help = "Oldest TLS version spoken."},
-	{"tickets", SCHEMA_BOOL, offsetof(struct config_tls, tickets), .fallback = "true",
-	 .help = "Session resumption by tickets. The client's certificate is checked again on each."},
-	{"ticket_lifetime", SCHEMA_DURATION, offsetof(struct config_tls, ticket_lifetime), .min = SECOND,
-	 .max = 7 * DAY, .fallback = "1h", .help = "How long a session may be resumed."},
-	{.key = NULL},
-};
-
 static const struct schema_row listener_rows[] = {
 	{"name", SCHEMA_STRING, offsetof(struct config_listener, name), .required = true, .min = 1, .max = NAME_LENGTH,
 	 .help = "What records and counters call it."},
@@ -134,6 +107,8 @@ static const struct schema_row listener_rows[] = {
 	 .help = "Name of an entry of the tls list. May be left out when there is one only."},
 	{"backlog", SCHEMA_INT, offsetof(struct config_listener, backlog), .min = 1, .max = 65535, .fallback = "1024",
 	 .help = "Connections the kernel keeps waiting until they are accepted."},
+	{"tickets", SCHEMA_BOOL, offsetof(struct config_listener, tickets), .fallback = "true",
+	 .help = "false: no session resumption here, whatever the tls set says."},
 	{.key = NULL},
 };
 
@@ -247,7 +222,7 @@ allow_add(struct schema_reader *reader, void *base, const struct yaml_node *node
 {
 	struct config_route *route = base;
 
-	return rule_read(reader, list_add(&route->allow, &route->allow_count, sizeof(*route->allow)), node);
+	return rule_read(reader, config_list_add(&route->allow, &route->allow_count, sizeof(*route->allow)), node);
 }
 
 static int
@@ -255,7 +230,7 @@ deny_add(struct schema_reader *reader, void *base, const struct yaml_node *node)
 {
 	struct config_route *route = base;
 
-	return rule_read(reader, list_add(&route->deny, &route->deny_count, sizeof(*route->deny)), node);
+	return rule_read(reader, config_list_add(&route->deny, &route->deny_count, sizeof(*route->deny)), node);
 }
 
 static const struct schema_row route_rows[] = {
@@ -281,22 +256,10 @@ static const struct schema_row route_rows[] = {
 };
 
 static int
-tls_add(struct schema_reader *reader, void *base, const struct yaml_node *node)
-{
-	struct config *config = base;
-	struct config_tls *tls = list_add(&config->tls, &config->tls_count, sizeof(*tls));
-
-	if (!tls)
-		return -ENOMEM;
-	tls->node = node;
-	return schema_read(reader, tls_rows, node, tls);
-}
-
-static int
 listener_add(struct schema_reader *reader, void *base, const struct yaml_node *node)
 {
 	struct config *config = base;
-	struct config_listener *listener = list_add(&config->listeners, &config->listener_count, sizeof(*listener));
+	struct config_listener *listener = config_list_add(&config->listeners, &config->listener_count, sizeof(*listener));
 
 	if (!listener)
 		return -ENOMEM;
@@ -308,7 +271,7 @@ static int
 plugin_add(struct schema_reader *reader, void *base, const struct yaml_node *node)
 {
 	struct config *config = base;
-	struct config_plugin *plugin = list_add(&config->plugins, &config->plugin_count, sizeof(*plugin));
+	struct config_plugin *plugin = config_list_add(&config->plugins, &config->plugin_count, sizeof(*plugin));
 
 	if (!plugin)
 		return -ENOMEM;
@@ -321,7 +284,7 @@ static int
 route_add(struct schema_reader *reader, void *base, const struct yaml_node *node)
 {
 	struct config *config = base;
-	struct config_route *route = list_add(&config->routes, &config->route_count, sizeof(*route));
+	struct config_route *route = config_list_add(&config->routes, &config->route_count, sizeof(*route));
 
 	if (!route)
 		return -ENOMEM;
@@ -335,8 +298,8 @@ const struct schema_row config_rows[] = {
 	{"control", SCHEMA_GROUP, .offset = 0, .rows = control_rows,
 	 .help = "How mtlsctl reaches the daemon, and who may."},
 	{"limits", SCHEMA_GROUP, .offset = 0, .rows = limits_rows, .help = "What one client, or all of them, may use."},
-	{"tls", SCHEMA_LIST, .offset = 0, .rows = tls_rows, .item = tls_add,
-	 .help = "Sets of certificate, key and client authorities."},
+	{"tls", SCHEMA_LIST, .offset = 0, .rows = config_tls_rows, .item = config_tls_add,
+	 .help = "Sets of certificates, keys and client authorities."},
 	{"listeners", SCHEMA_LIST, .offset = 0, .rows = listener_rows, .item = listener_add,
 	 .help = "Where connections are accepted."},
 	{"plugins", SCHEMA_LIST, .offset = 0, .rows = plugin_rows, .item = plugin_add, .help = "What is loaded."},
@@ -362,7 +325,7 @@ void
 config_tables_release(struct config *config)
 {
 	for (size_t i = 0; i < config->tls_count; i++)
-		schema_release(tls_rows, &config->tls[i]);
+		config_tls_release(&config->tls[i]);
 	for (size_t i = 0; i < config->listener_count; i++)
 		schema_release(listener_rows, &config->listeners[i]);
 	for (size_t i = 0; i < config->plugin_count; i++)

@@ -22,15 +22,28 @@ enum config_crl { CONFIG_CRL_OFF, CONFIG_CRL_SOFT, CONFIG_CRL_REQUIRED }; /* req
 enum config_fault { CONFIG_FAULT_IGNORE, CONFIG_FAULT_RESTART };
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 
+/* Files are paths or credential:NAME (secret.h). */
+struct config_certificate {
+	char *certificate; /* PEM: the certificate, then its issuers */
+	char *key;         /* PEM, or the URI of a token */
+	char *ocsp;        /* stapled answer, may be NULL */
+	const struct yaml_node *node;
+};
+
 struct config_tls {
 	char *name;
-	char *certificate, *key; /* PEM paths; the certificate file holds the chain */
-	char *client_ca;         /* PEM bundle */
-	char *client_crl;        /* PEM, may be NULL with crl: off */
-	int crl;                 /* enum config_crl */
-	int min_version;         /* enum config_tls_version */
+	struct config_certificate first; /* the set's own keys; moved to the front of certificates */
+	struct config_certificate *certificates;
+	size_t certificate_count; /* at least 1 */
+	char *client_ca;          /* PEM bundle */
+	char *client_crl;         /* PEM, may be NULL with crl: off */
+	int crl;                  /* enum config_crl */
+	int min_version;          /* enum config_tls_version */
 	bool tickets;
-	uint64_t ticket_lifetime;
+	uint64_t ticket_lifetime, ticket_rotation;
+	char *ticket_key; /* shared secrets, may be NULL */
+	int64_t verified_chains;
+	uint64_t warn_before; /* of expiry */
 	const struct yaml_node *node;
 };
 
@@ -40,6 +53,7 @@ struct config_listener {
 	char *tls;
 	const struct config_tls *tls_set;
 	int64_t backlog;
+	bool tickets; /* false: none, whatever the set says */
 	const struct yaml_node *node;
 };
 

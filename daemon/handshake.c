@@ -2,6 +2,7 @@
 #include "handshake.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 /* One finder for all sessions: GnuTLS's hooks carry no argument but the session, whose own pointer is taken. */
 static struct handshake *(*finder)(gnutls_session_t session);
@@ -34,27 +35,84 @@ handshake_refuse(struct handshake *handshake, gnutls_session_t session, enum tls
 }
 
 static int
+handshake_check(struct handshake *handshake, gnutls_session_t session)
+{
+	chain_unref(&handshake->chain);
+	enum tls_refusal refusal = tls_set_check(handshake->set, session, &handshake->chain, &handshake->epoch);
+	return refusal ? handshake_refuse(handshake, session, refusal) : 0;
+}
+
+static int
 handshake_verify(gnutls_session_t session)
 {
 	struct handshake *handshake = finder(session);
 	if (!handshake)
 		return GNUTLS_E_CERTIFICATE_ERROR;
-	enum tls_refusal refusal = tls_set_check(handshake->set, session);
-	return refusal ? handshake_refuse(handshake, session, refusal) : 0;
+	return handshake_check(handshake, session);
 }
 
-/* Sees a client's empty certificate list before GnuTLS gives up on it without a word. */
+/* GnuTLS takes one key for tickets, once a session, and asks for the certificate without saying what the client can
+ * verify: both are settled here, before it reads the message. */
+static void
+handshake_greeted(struct handshake *handshake, gnutls_session_t session, const gnutls_datum_t *message)
+{
+	struct hello hello;
+	unsigned char key[TICKET_KEY];
+	const gnutls_datum_t datum = {key, sizeof(key)};
+	unsigned lifetime = 0;
+
+	if (hello_read(message->data, message->size, &hello) < 0)
+		return;
+	handshake->certificate = credential_choose(tls_set_credential(handshake->set), &hello);
+	if (handshake->no_tickets ||
+	    !tls_policy_ticket(tls_set_policy(handshake->set), &hello, time(NULL), key, &lifetime))
+		return;
+	gnutls_db_set_cache_expiration(session, (int) lifetime);
+	/* Refused for the second hello of a session, after a retry: the first one's key stays. */
+	(void) gnutls_session_ticket_enable_server(session, &datum);
+	explicit_bzero(key, sizeof(key));
+}
+
+/* Sees the client's greeting, and an empty certificate list before GnuTLS gives up on it without a word. */
 static int
 handshake_hook(gnutls_session_t session, unsigned type, unsigned when, unsigned incoming, const gnutls_datum_t *message)
 {
-	if (type != GNUTLS_HANDSHAKE_CERTIFICATE_PKT || when != GNUTLS_HOOK_POST || !incoming)
+	bool greeting = type == GNUTLS_HANDSHAKE_CLIENT_HELLO && when == GNUTLS_HOOK_PRE;
+	bool certificates = type == GNUTLS_HANDSHAKE_CERTIFICATE_PKT && when == GNUTLS_HOOK_POST;
+	if (!incoming || !(greeting || certificates))
 		return 0;
+	struct handshake *handshake = finder(session);
+	if (!handshake)
+		return GNUTLS_E_CERTIFICATE_ERROR;
+	if (greeting) {
+		handshake_greeted(handshake, session, message);
+		return 0;
+	}
 	/* TLS 1.2: a 3-byte length of 0; 1.3: an empty request context before it. */
 	for (unsigned i = 0; i < message->size; i++)
 		if (message->data[i])
 			return 0;
-	struct handshake *handshake = finder(session);
-	return handshake ? handshake_refuse(handshake, session, TLS_NO_CERTIFICATE) : GNUTLS_E_CERTIFICATE_ERROR;
+	return handshake_refuse(handshake, session, TLS_NO_CERTIFICATE);
+}
+
+int
+handshake_offer(gnutls_session_t session, const struct gnutls_cert_retr_st *info, gnutls_pcert_st **chain,
+		unsigned *chain_length, gnutls_ocsp_data_st **staples, unsigned *staple_count, gnutls_privkey_t *key,
+		unsigned *flags)
+{
+	const struct handshake *handshake = finder(session);
+	struct credential_offer offer;
+	(void) info;
+	if (!handshake)
+		return -1;
+	credential_offer(tls_set_credential(handshake->set), handshake->certificate, time(NULL), &offer);
+	*chain = offer.chain;
+	*chain_length = offer.chain_length;
+	*key = offer.key;
+	*staples = offer.staples;
+	*staple_count = offer.staple_count;
+	*flags = 0; /* all of it stays ours */
+	return 0;
 }
 
 void
@@ -67,7 +125,7 @@ int
 handshake_attach(struct handshake *handshake, gnutls_session_t session)
 {
 	gnutls_session_set_verify_function(session, handshake_verify);
-	gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_CERTIFICATE_PKT, GNUTLS_HOOK_POST, handshake_hook);
+	gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_ANY, GNUTLS_HOOK_BOTH, handshake_hook);
 	return tls_set_attach(handshake->set, session);
 }
 
@@ -78,8 +136,22 @@ handshake_finish(struct handshake *handshake, gnutls_session_t session)
 	if (!handshake->resumed)
 		return 0;
 	/* A ticket proves that the peer was good when it was issued: resumption must not outlive revocation. */
-	enum tls_refusal refusal = tls_set_check(handshake->set, session);
-	return refusal ? handshake_refuse(handshake, session, refusal) : 0;
+	return handshake_check(handshake, session);
+}
+
+int
+handshake_confirm(struct handshake *handshake, gnutls_session_t session)
+{
+	int r = 0;
+	while (r == 0 && handshake->epoch != tls_policy_epoch(tls_set_policy(handshake->set)))
+		r = handshake_check(handshake, session);
+	return r;
+}
+
+void
+handshake_clear(struct handshake *handshake)
+{
+	chain_unref(&handshake->chain);
 }
 
 int

@@ -39,12 +39,25 @@ string_store(const char *text, char **ret)
 	return 0;
 }
 
+static bool
+has_scheme(const char *text, const char *schemes)
+{
+	size_t n;
+
+	for (const char *p = schemes; p && *p; p += n + (p[n] == '|')) {
+		n = strcspn(p, "|");
+		if (strncmp(text, p, n) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int
-path_store(const struct schema_reader *reader, const char *text, char **ret)
+path_store(const struct schema_reader *reader, const struct schema_row *row, const char *text, char **ret)
 {
 	char *path;
 
-	if (*text == '/' || *text == '\0')
+	if (*text == '/' || *text == '\0' || has_scheme(text, row->choices))
 		return string_store(text, ret);
 	if (asprintf(&path, "%s/%s", strcmp(schema_reader_folder(reader), "/") == 0 ? "" : schema_reader_folder(reader),
 		     text) < 0)
@@ -155,7 +168,7 @@ scalar_read(struct schema_reader *reader, const struct schema_row *row, const st
 		r = length_read(reader, row, node, text);
 		if (r < 0)
 			return r;
-		return row->type == SCHEMA_STRING ? string_store(text, field) : path_store(reader, text, field);
+		return row->type == SCHEMA_STRING ? string_store(text, field) : path_store(reader, row, text, field);
 	default:
 		r = -EINVAL;
 		break;

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tls-store.h"
+
+#include <errno.h>
+#include <gnutls/crypto.h>
+#include <pthread.h>
+#include <string.h>
+
+struct tls_store {
+	pthread_mutex_t lock;    /* guards all below */
+	struct tls_set **living; /* borrowed: a set leaves the list when it is freed */
+	size_t living_count, living_room;
+	struct tls_sets current; /* references */
+};
+
+int
+tls_store_new(struct tls_store **ret)
+{
+	struct tls_store *store = calloc(1, sizeof(*store));
+	if (!store)
+		return -ENOMEM;
+	pthread_mutex_init(&store->lock, NULL);
+	*ret = store;
+	return 0;
+}
+
+void
+tls_sets_clear(struct tls_sets *sets)
+{
+	for (size_t i = 0; i < sets->count; i++)
+		tls_set_unref(&sets->sets[i]);
+	free(sets->sets);
+	*sets = (struct tls_sets){0};
+}
+
+void
+tls_store_free(struct tls_store **store)
+{
+	struct tls_store *old = STEAL(*store);
+	if (!old)
+		return;
+	tls_sets_clear(&old->current);
+	assert(old->living_count == 0);
+	free(old->living);
+	pthread_mutex_destroy(&old->lock);
+	free(old);
+}
+
+/* --- living sets ------------------------------------------------------------------------------------------------- */
+
+static void
+set_released(struct tls_set *set, void *arg)
+{
+	struct tls_store *store = arg;
+	pthread_mutex_lock(&store->lock);
+	for (size_t i = 0; i < store->living_count; i++)
+		if (store->living[i] == set) {
+			store->living[i] = store->living[--store->living_count];
+			break;
+		}
+	pthread_mutex_unlock(&store->lock);
+}
+
+/* Lock held. What judges sets of this name already; a reference, or NULL. */
+static struct tls_policy *
+find_policy(const struct tls_store *store, const char *name)
+{
+	for (size_t i = 0; i < store->living_count; i++)
+		if (strcmp(tls_set_name(store->living[i]), name) == 0)
+			return tls_policy_ref(tls_set_policy(store->living[i]));
+	return NULL;
+}
+
+/* Lock held. */
+static int
+living_grow(struct tls_store *store)
+{
+	if (store->living_count < store->living_room)
+		return 0;
+	size_t room = store->living_room ? store->living_room * 2 : 8;
+	void *p = reallocarray(store->living, room, sizeof(struct tls_set *));
+	if (!p)
+		return -ENOMEM;
+	store->living = p;
+	store->living_room = room;
+	return 0;
+}
+
+static int
+set_adopt(struct tls_store *store, struct tls_set *set)
+{
+	CLEANUP(tls_policy_unref) struct tls_policy *policy = NULL;
+	pthread_mutex_lock(&store->lock);
+	policy = find_policy(store, tls_set_name(set));
+	int r = policy ? 0 : tls_policy_new(tls_set_name(set), &policy);
+	if (r == 0)
+		r = living_grow(store);
+	if (r == 0) {
+		tls_set_bind(set, policy, set_released, store);
+		store->living[store->living_count++] = set;
+	}
+	pthread_mutex_unlock(&store->lock);
+	return r;
+}
+
+/* A reference, or NULL. */
+static struct tls_set *
+find_current(struct tls_store *store, const char *name)
+{
+	struct tls_set *found = NULL;
+	pthread_mutex_lock(&store->lock);
+	for (size_t i = 0; i < store->current.count && !found; i++)
+		if (strcmp(tls_set_name(store->current.sets[i]), name) == 0)
+			found = tls_set_ref(store->current.sets[i]);
+	pthread_mutex_unlock(&store->lock);
+	return found;
+}
+
+/* --- loading ----------------------------------------------------------------------------------------------------- */
+
+static bool
+hash_node(gnutls_hash_hd_t hash, const struct yaml_node *node)
+{
+	const size_t head[] = {(size_t) node->kind, node->count, node->text ? strlen(node->text) : 0};
+	bool sound =
+		gnutls_hash(hash, head, sizeof(head)) == 0 && (!head[2] || gnutls_hash(hash, node->text, head[2]) == 0);
+	for (size_t i = 0; i < node->count && sound; i++)
+		sound = (!node->keys || hash_node(hash, node->keys[i])) && hash_node(hash, node->values[i]);
+	return sound;
+}
+
+/* Routes say who may what: any change of them counts. */
+static int
+digest_rules(const struct config *config, unsigned char ret[TICKET_POLICY])
+{
+	const struct yaml_node *routes = config->tree ? yaml_get(config->tree, "routes") : NULL;
+	gnutls_hash_hd_t hash;
+	if (gnutls_hash_init(&hash, GNUTLS_DIG_SHA256) < 0)
+		return -EIO;
+	bool sound = !routes || hash_node(hash, routes);
+	gnutls_hash_deinit(hash, ret);
+	return sound ? 0 : -EIO;
+}
+
+static int
+load_one(struct tls_store *store, const struct config_tls *config, struct tls_set **ret, struct error *error)
+{
+	CLEANUP(tls_set_unref) struct tls_set *before = find_current(store, config->name);
+	CLEANUP(tls_set_unref) struct tls_set *set = NULL;
+	int r = tls_set_load(config, before, &set, error);
+	if (r == 0 && set != before && set_adopt(store, set) < 0)
+		r = error_set(error, -ENOMEM, "out of memory");
+	if (r == 0)
+		*ret = STEAL(set);
+	return r;
+}
+
+int
+tls_store_load(struct tls_store *store, const struct config *config, struct tls_sets *ret, struct error *error)
+{
+	CLEANUP(tls_sets_clear) struct tls_sets sets = {0};
+	sets.sets = calloc(config->tls_count + 1, sizeof(*sets.sets));
+	if (!sets.sets || digest_rules(config, sets.rules) < 0)
+		return error_set(error, -ENOMEM, "out of memory");
+	for (; sets.count < config->tls_count; sets.count++) {
+		int r = load_one(store, &config->tls[sets.count], &sets.sets[sets.count], error);
+		if (r < 0)
+			return r;
+	}
+	*ret = sets;
+	sets = (struct tls_sets){0};
+	return 0;
+}
+
+static int
+sets_copy(const struct tls_sets *sets, struct tls_sets *ret)
+{
+	struct tls_sets copy = {.sets = calloc(sets->count + 1, sizeof(*sets->sets))};
+	if (!copy.sets)
+		return -ENOMEM;
+	for (; copy.count < sets->count; copy.count++)
+		copy.sets[copy.count] = tls_set_ref(sets->sets[copy.count]);
+	memcpy(copy.rules, sets->rules, sizeof(copy.rules));
+	*ret = copy;
+	return 0;
+}
+
+int
+tls_store_current(struct tls_store *store, struct tls_sets *ret)
+{
+	pthread_mutex_lock(&store->lock);
+	int r = sets_copy(&store->current, ret);
+	pthread_mutex_unlock(&store->lock);
+	return r;
+}
+
+int
+tls_store_enforce(struct tls_store *store, const struct tls_sets *sets, time_t now)
+{
+	CLEANUP(tls_sets_clear) struct tls_sets before = {0};
+	struct tls_sets fresh;
+	int changed = 0;
+	if (sets_copy(sets, &fresh) < 0)
+		return -ENOMEM;
+	for (size_t i = 0; i < fresh.count; i++)
+		changed += tls_set_enforce(fresh.sets[i], fresh.rules, now);
+	pthread_mutex_lock(&store->lock);
+	before = store->current;
+	store->current = fresh;
+	pthread_mutex_unlock(&store->lock);
+	return changed;
+}
+
+void
+tls_store_turn(struct tls_store *store, time_t now)
+{
+	pthread_mutex_lock(&store->lock);
+	for (size_t i = 0; i < store->current.count; i++)
+		(void) tls_policy_turn(tls_set_policy(store->current.sets[i]), now);
+	pthread_mutex_unlock(&store->lock);
+}
+
+/* --- looking ----------------------------------------------------------------------------------------------------- */
+
+static bool
+is_current(const struct tls_store *store, const struct tls_set *set)
+{
+	for (size_t i = 0; i < store->current.count; i++)
+		if (store->current.sets[i] == set)
+			return true;
+	return false;
+}
+
+void
+tls_store_visit(struct tls_store *store, void (*visit)(const struct tls_store_view *view, void *arg), void *arg)
+{
+	pthread_mutex_lock(&store->lock);
+	for (size_t i = 0; i < store->current.count; i++)
+		visit(&(struct tls_store_view){store->current.sets[i], true}, arg);
+	for (size_t i = 0; i < store->living_count; i++)
+		if (!is_current(store, store->living[i]))
+			visit(&(struct tls_store_view){store->living[i], false}, arg);
+	pthread_mutex_unlock(&store->lock);
+}
+
+struct expiry_visit {
+	time_t now;
+	void (*visit)(const struct tls_expiry *expiry, void *arg);
+	void *arg;
+};
+
+static void
+expiry_tell(const struct expiry_visit *visit, const struct tls_set *set, const char *what, const char *name,
+	    time_t until, time_t before)
+{
+	const struct tls_expiry expiry = {tls_set_name(set), what, name, until, until <= visit->now};
+	if (until - visit->now <= before)
+		visit->visit(&expiry, visit->arg);
+}
+
+/* Lists and stapled answers are renewed every few days as a matter of course: they are told when they are over. */
+static void
+expiry_look(const struct expiry_visit *visit, struct tls_set *set)
+{
+	const struct credential *credential = tls_set_credential(set);
+	time_t before = tls_set_warn_before(set);
+	struct trust_counts counts;
+	for (size_t i = 0; i < credential_count(credential); i++) {
+		struct credential_view view;
+		credential_view(credential, i, &view);
+		expiry_tell(visit, set, "certificate", view.subject, view.expires, before);
+		if (view.staple_until)
+			expiry_tell(visit, set, "ocsp", view.subject, view.staple_until, 0);
+	}
+	trust_count(tls_set_trust(set), &counts);
+	expiry_tell(visit, set, "client_ca", "", counts.authorities_expire, before);
+	if (counts.lists_due)
+		expiry_tell(visit, set, "client_crl", "", counts.lists_due, 0);
+}
+
+void
+tls_store_expiring(struct tls_store *store, time_t now, void (*visit)(const struct tls_expiry *expiry, void *arg),
+		   void *arg)
+{
+	const struct expiry_visit look = {now, visit, arg};
+	pthread_mutex_lock(&store->lock);
+	for (size_t i = 0; i < store->current.count; i++)
+		expiry_look(&look, store->current.sets[i]);
+	pthread_mutex_unlock(&store->lock);
+}
