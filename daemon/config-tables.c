@@ -259,7 +259,8 @@ static int
 listener_add(struct schema_reader *reader, void *base, const struct yaml_node *node)
 {
 	struct config *config = base;
-	struct config_listener *listener = config_list_add(&config->listeners, &config->listener_count, sizeof(*listener));
+	struct config_listener *listener =
+		config_list_add(&config->listeners, &config->listener_count, sizeof(*listener));
 
 	if (!listener)
 		return -ENOMEM;

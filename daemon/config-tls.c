@@ -133,7 +133,8 @@ first_move(struct schema_reader *reader, struct config_tls *tls)
 		const char *missing = first->certificate ? "key" : "certificate";
 
 		if (!yaml_get(tls->node, missing))
-			(void) schema_mistake(reader, tls->node, "missing key \"%s\" in this tls set", missing);
+			(void) schema_mistake(reader, tls->node, "missing key \"%s\" in this tls set; add it: a path",
+					      missing);
 		return 0;
 	}
 	if (!config_list_add(&tls->certificates, &tls->certificate_count, sizeof(*tls->certificates)))

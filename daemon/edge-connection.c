@@ -110,7 +110,8 @@ edge_connection_new(struct endpoint *endpoint, struct edge_profile *profile, int
 	memcpy(&connection->address, address,
 	       address->sa_family == AF_INET6 ? sizeof(connection->address.v6) : sizeof(connection->address.v4));
 	connection->key = peer_limit_key(address);
-	connection->handshake.set = profile->set;
+	connection->handshake.set = tls_set_pin(profile->set);
+	connection->handshake.no_tickets = profile->no_tickets;
 	connection->due = UINT64_MAX;
 	pthread_mutex_init(&connection->lock, NULL);
 	pthread_cond_init(&connection->told, NULL);
@@ -221,6 +222,9 @@ edge_connection_free(struct edge_connection **connection)
 		return;
 	struct endpoint *endpoint = old->endpoint;
 	connection_retire(old);
+	handshake_clear(&old->handshake);
+	chain_unref(&old->chain);
+	tls_set_unpin(&old->handshake.set);
 	edge_profile_unref(&old->profile);
 	peer_limit_give(endpoint->peers, &old->key);
 	stats_add(endpoint->stats, EDGE_OPEN_CONNECTIONS, (uint64_t) -1);

@@ -76,9 +76,30 @@ edge_record_check(struct error *error)
 
 /* --- handshake --------------------------------------------------------------------------------------------------- */
 
+/* Shows by what the peer was let in, and looks once more if the policy changed before it was to be seen. */
+static int
+connection_admit(struct edge_connection *connection)
+{
+	struct handshake *handshake = &connection->handshake;
+	for (;;) {
+		uint64_t epoch = handshake->epoch;
+		pthread_mutex_lock(&connection->lock);
+		struct chain *before = connection->chain;
+		connection->chain = STEAL(handshake->chain);
+		pthread_mutex_unlock(&connection->lock);
+		chain_unref(&before);
+		int r = handshake_confirm(handshake, connection->session);
+		if (r < 0 || handshake->epoch == epoch)
+			return r;
+	}
+}
+
 static int
 connection_opened(struct edge_connection *connection)
 {
+	int refused = connection_admit(connection);
+	if (refused < 0)
+		return refused;
 	int r = gate_new(&connection->profile->gate, &connection->gate);
 	if (r < 0)
 		return GNUTLS_E_MEMORY_ERROR;

@@ -129,6 +129,42 @@ edge_table_visit(const struct endpoint *endpoint, void (*visit)(struct edge_conn
 	pthread_mutex_unlock(&table_lock);
 }
 
+/* Both locks held. */
+static void
+gather(struct edge_connection *connection, time_t expired, struct edge_admission *ret, size_t *count)
+{
+	uint16_t port;
+	bool admitted = connection->chain && (connection->state == EDGE_SHAKING || connection->state == EDGE_OPEN);
+	if (!admitted || connection->dead || (expired && connection->chain->not_after >= expired))
+		return;
+	struct edge_admission *admission = &ret[(*count)++];
+	admission->fd = connection->fd;
+	admission->number = connection->number;
+	admission->chain = chain_ref(connection->chain);
+	admission->policy = tls_policy_ref(tls_set_policy(connection->profile->set));
+	listener_format_host(&connection->address.any, admission->address, &port);
+}
+
+bool
+edge_table_gather(const struct endpoint *endpoint, time_t expired, size_t *cursor,
+		  struct edge_admission ret[EDGE_ADMISSIONS], size_t *ret_count)
+{
+	enum { SLOTS_AT_ONCE = 4096 }; /* those who accept wait for the lock */
+	size_t count = 0, end = slot_count - *cursor > SLOTS_AT_ONCE ? *cursor + SLOTS_AT_ONCE : slot_count;
+	pthread_mutex_lock(&table_lock);
+	for (; *cursor < end && count < EDGE_ADMISSIONS; (*cursor)++) {
+		struct edge_connection *connection = slots[*cursor].connection;
+		if (!connection || connection->endpoint != endpoint)
+			continue;
+		pthread_mutex_lock(&connection->lock);
+		gather(connection, expired, ret, &count);
+		pthread_mutex_unlock(&connection->lock);
+	}
+	pthread_mutex_unlock(&table_lock);
+	*ret_count = count;
+	return *cursor < slot_count;
+}
+
 void
 edge_table_clear(const struct endpoint *endpoint)
 {

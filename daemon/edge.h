@@ -56,7 +56,8 @@ enum edge_counter {
 	EDGE_OPEN_HANDSHAKING,                             /* gauge */
 	EDGE_TIMEOUT,                                      /* + enum edge_deadline */
 	EDGE_REFUSAL = EDGE_TIMEOUT + EDGE_DEADLINE_COUNT, /* + enum tls_refusal */
-	EDGE_COUNTERS = EDGE_REFUSAL + TLS_REFUSAL_COUNT
+	EDGE_CUT = EDGE_REFUSAL + TLS_REFUSAL_COUNT,       /* + enum tls_refusal: let in once, not any longer */
+	EDGE_COUNTERS = EDGE_CUT + TLS_REFUSAL_COUNT
 };
 
 /* What the configuration says about connections of one listener: immutable, counted, pinned by its connections. */
@@ -66,6 +67,7 @@ struct edge_profile {
 	struct tls_set *set;
 	struct gate_limits gate;
 	uint64_t timeouts[EDGE_DEADLINE_COUNT];
+	bool no_tickets;
 	atomic_bool gone; /* the listener left the configuration */
 };
 
@@ -98,6 +100,7 @@ struct edge_connection {
 	uint64_t armed; /* when the wheel asks; 0: not at all. Never later than due, so that most moves are free */
 	enum edge_deadline due_for;
 	struct exchange *exchange; /* written by the serving thread, under the lock */
+	struct chain *chain;       /* what the peer was let in by, a reference; the same */
 
 	/* The serving thread's alone. */
 	struct MHD_Connection *mhd;
@@ -128,6 +131,7 @@ struct endpoint {
 	struct deadline_wheel *wheel;
 	struct peer_limit *peers;
 	struct MHD_Daemon *mhd;
+	struct tls_store *tls;
 	atomic_uint open;
 	atomic_bool draining, stopping;
 	int epoll, wake; /* the watch thread's set; an eventfd in it */
@@ -157,6 +161,18 @@ struct edge_connection *edge_table_by_descriptor(int fd);
 struct edge_connection *edge_table_lock(int fd, uint32_t number);
 /* Calls visit with each connection of the endpoint, locked. */
 void edge_table_visit(const struct endpoint *endpoint, void (*visit)(struct edge_connection *connection));
+/* Connections whose peer was let in, and by what, from slot *cursor on; moves it. Only those whose proof had ended at
+ * `expired`, if that is not 0. Looks at a bounded number of slots; false: there are no more. */
+struct edge_admission {
+	int fd;
+	uint32_t number;
+	struct chain *chain;       /* a reference */
+	struct tls_policy *policy; /* the same */
+	char address[LISTENER_HOST];
+};
+enum { EDGE_ADMISSIONS = 64 };
+bool edge_table_gather(const struct endpoint *endpoint, time_t expired, size_t *cursor,
+		       struct edge_admission ret[EDGE_ADMISSIONS], size_t *ret_count);
 /* Frees what is left of the endpoint's connections once no thread serves them; their descriptors are closed already. */
 void edge_table_clear(const struct endpoint *endpoint);
 

@@ -11,46 +11,6 @@
 
 /* --- listeners and their profiles -------------------------------------------------------------------------------- */
 
-struct tls_sets {
-	struct tls_set **sets;
-	size_t count;
-};
-
-static void
-tls_sets_clear(struct tls_sets *sets)
-{
-	for (size_t i = 0; i < sets->count; i++)
-		tls_set_unref(&sets->sets[i]);
-	free(sets->sets);
-	*sets = (struct tls_sets){0};
-}
-
-static const struct tls_set *
-find_current_set(const struct endpoint *endpoint, const char *name)
-{
-	for (size_t i = 0; i < endpoint->listener_count; i++)
-		if (strcmp(tls_set_name(endpoint->listeners[i].profile->set), name) == 0)
-			return endpoint->listeners[i].profile->set;
-	return NULL;
-}
-
-static int
-load_sets(const struct endpoint *endpoint, const struct config *config, struct tls_sets *ret, struct error *error)
-{
-	CLEANUP(tls_sets_clear) struct tls_sets sets = {.sets = calloc(config->tls_count + 1, sizeof(*sets.sets))};
-	if (!sets.sets)
-		return error_set(error, -ENOMEM, "out of memory");
-	for (; sets.count < config->tls_count; sets.count++) {
-		const struct config_tls *tls = &config->tls[sets.count];
-		int r = tls_set_load(tls, find_current_set(endpoint, tls->name), &sets.sets[sets.count], error);
-		if (r < 0)
-			return r;
-	}
-	*ret = sets;
-	sets = (struct tls_sets){0};
-	return 0;
-}
-
 /* A plugin may take larger bodies than others: which plugin a request is for is known only behind the gate. */
 static uint64_t
 largest_body(const struct config *config)
@@ -75,6 +35,7 @@ profile_new(const struct config *config, const struct config_listener *listener,
 	profile->listener = strdup(listener->name);
 	if (!profile->listener)
 		return -ENOMEM;
+	profile->no_tickets = !listener->tickets;
 	profile->gate = (struct gate_limits){
 		.header_size = limits->header_size,
 		.header_count = (size_t) limits->header_count,
@@ -151,19 +112,17 @@ listener_prepare(struct endpoint *endpoint, const struct config *config, const s
 }
 
 static int
-listeners_prepare(struct endpoint *endpoint, const struct config *config, struct listeners *ret, struct error *error)
+listeners_prepare(struct endpoint *endpoint, const struct config *config, const struct tls_sets *sets,
+		  struct listeners *ret, struct error *error)
 {
-	CLEANUP(tls_sets_clear) struct tls_sets sets = {0};
 	CLEANUP(listeners_clear) struct listeners listeners = {0};
-	int r = load_sets(endpoint, config, &sets, error);
-	if (r < 0)
-		return r;
+	int r = 0;
 	listeners.items = calloc(config->listener_count + 1, sizeof(*listeners.items));
 	listeners.borrowed = calloc(config->listener_count + 1, sizeof(struct listener *));
 	if (!listeners.items || !listeners.borrowed)
 		return error_set(error, -ENOMEM, "out of memory");
 	for (size_t i = 0; i < config->listener_count; i++) {
-		r = listener_prepare(endpoint, config, &config->listeners[i], &sets, &listeners, error);
+		r = listener_prepare(endpoint, config, &config->listeners[i], sets, &listeners, error);
 		if (r < 0)
 			return r;
 	}
@@ -188,6 +147,8 @@ endpoint_init(struct endpoint *endpoint)
 	if (r == 0)
 		r = peer_limit_new(&endpoint->peers);
 	if (r == 0)
+		r = tls_store_new(&endpoint->tls);
+	if (r == 0)
 		r = edge_table_init();
 	return r;
 }
@@ -209,6 +170,7 @@ int
 endpoint_new(const struct config *config, struct request_service *service, struct endpoint **ret, struct error *error)
 {
 	CLEANUP(endpoint_free) struct endpoint *endpoint = calloc(1, sizeof(*endpoint));
+	CLEANUP(tls_sets_clear) struct tls_sets sets = {0};
 	struct listeners listeners = {0};
 	if (!endpoint)
 		return error_set(error, -ENOMEM, "out of memory");
@@ -218,10 +180,14 @@ endpoint_new(const struct config *config, struct request_service *service, struc
 	int r = endpoint_init(endpoint);
 	if (r < 0)
 		return error_set(error, r, "the endpoint cannot be made: %s", strerror(-r));
-	r = listeners_prepare(endpoint, config, &listeners, error);
+	r = tls_store_load(endpoint->tls, config, &sets, NULL, error);
+	if (r == 0)
+		r = listeners_prepare(endpoint, config, &sets, &listeners, error);
 	if (r < 0)
 		return r;
 	endpoint_adopt(endpoint, config, &listeners);
+	if (tls_store_enforce(endpoint->tls, &sets, time(NULL)) < 0)
+		return error_set(error, -ENOMEM, "out of memory");
 	r = edge_serve_start(endpoint, config->daemon.threads, &config->limits, error);
 	if (r < 0)
 		return r;
@@ -268,18 +234,22 @@ listeners_retire(struct endpoint *endpoint, struct edge_listener *old, size_t co
 }
 
 int
-endpoint_reload(struct endpoint *endpoint, const struct config *config, struct error *error)
+endpoint_reload(struct endpoint *endpoint, const struct config *config, const struct tls_sets *sets,
+		struct error *error)
 {
 	CLEANUP(listeners_clear) struct listeners fresh = {0};
 	if (atomic_load(&endpoint->draining))
 		return error_set(error, -ESHUTDOWN, "the endpoint is draining");
-	int r = listeners_prepare(endpoint, config, &fresh, error);
+	int r = listeners_prepare(endpoint, config, sets, &fresh, error);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&endpoint->lock);
 	for (size_t i = 0; i < fresh.count && r == 0; i++)
 		if (!is_borrowed(&fresh, fresh.items[i].socket))
 			r = edge_watch_listener(endpoint, &fresh.items[i]);
+	/* The policy first: whoever is let in from here on is let in by it. */
+	int changed = r == 0 ? tls_store_enforce(endpoint->tls, sets, time(NULL)) : 0;
+	r = changed < 0 ? changed : r;
 	if (r == 0) {
 		struct edge_listener *old = endpoint->listeners;
 		size_t count = endpoint->listener_count;
@@ -290,7 +260,13 @@ endpoint_reload(struct endpoint *endpoint, const struct config *config, struct e
 	if (r < 0)
 		return error_set(error, r, "the new listeners cannot be watched: %s", strerror(-r));
 	edge_table_visit(endpoint, wind_down_gone);
-	return 0;
+	return changed;
+}
+
+struct tls_store *
+endpoint_tls(const struct endpoint *endpoint)
+{
+	return endpoint->tls;
 }
 
 static void
@@ -347,8 +323,10 @@ endpoint_stats(const struct endpoint *endpoint, struct endpoint_stats *ret)
 		.open_connections = stats_sum(stats, EDGE_OPEN_CONNECTIONS),
 		.open_handshaking = stats_sum(stats, EDGE_OPEN_HANDSHAKING),
 	};
-	for (unsigned i = 0; i < TLS_REFUSAL_COUNT; i++)
+	for (unsigned i = 0; i < TLS_REFUSAL_COUNT; i++) {
 		ret->handshakes_refused[i] = stats_sum(stats, EDGE_REFUSAL + i);
+		ret->cut[i] = stats_sum(stats, EDGE_CUT + i);
+	}
 }
 
 size_t
@@ -386,6 +364,7 @@ endpoint_free(struct endpoint **endpoint)
 	edge_table_clear(old);
 	deadline_wheel_free(&old->wheel);
 	peer_limit_free(&old->peers);
+	tls_store_free(&old->tls);
 	stats_free(&old->stats);
 	if (old->epoll >= 0)
 		(void) close(old->epoll);

@@ -8,7 +8,8 @@
 #include "config.h"
 #include "error.h"
 #include "request.h"
-#include "tls.h"
+#include "tls-refusal.h"
+#include "tls-store.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,7 +21,8 @@ struct endpoint_stats {
 	uint64_t accepted, refused_total_limit, refused_address_limit, refused_other;
 	uint64_t handshakes_full, handshakes_resumed, handshakes_refused[TLS_REFUSAL_COUNT];
 	uint64_t timeouts_handshake, timeouts_header, timeouts_body, timeouts_write, timeouts_idle;
-	uint64_t bad_requests; /* refused by the framing gate */
+	uint64_t cut[TLS_REFUSAL_COUNT]; /* open connections closed because their peer is not let in any longer */
+	uint64_t bad_requests;           /* refused by the framing gate */
 	uint64_t requests;     /* handed to request_begin */
 	uint64_t open_connections, open_handshaking;
 };
@@ -35,9 +37,22 @@ struct endpoint_listener {
 int endpoint_new(const struct config *config, struct request_service *service, struct endpoint **ret,
 		 struct error *error);
 int endpoint_start(struct endpoint *endpoint, struct error *error);
+/* The credential sets. Loading new ones may take its time, and may be done on any thread. */
+struct tls_store *endpoint_tls(const struct endpoint *endpoint);
 /* Swaps listeners, credential sets and limits for new connections. All or nothing: on failure the old stay. Connections
- * whose listener is gone are closed after the request they serve. */
-int endpoint_reload(struct endpoint *endpoint, const struct config *config, struct error *error);
+ * whose listener is gone are closed after the request they serve. sets: loaded for this configuration. Returns how many
+ * policies changed; endpoint_look_again is due if any did. */
+int endpoint_reload(struct endpoint *endpoint, const struct config *config, const struct tls_sets *sets,
+		    struct error *error);
+
+struct endpoint_look {
+	uint64_t seen, closed[TLS_REFUSAL_COUNT];
+};
+/* Judges the peers of open connections by the policy in force and closes those it does not let in. Any thread; takes
+ * microseconds a connection, and where client_ca changed the check of a chain's signatures. expired: only those whose
+ * certificates ended before then; 0: all. */
+void endpoint_look_again(struct endpoint *endpoint, const struct config *config, time_t expired,
+			 struct endpoint_look *ret);
 /* Stops accepting, closes idle connections, lets requests end with Connection: close. */
 void endpoint_drain(struct endpoint *endpoint);
 /* True when no connection is left. */

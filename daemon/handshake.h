@@ -10,7 +10,7 @@
 #include "tls.h"
 
 struct handshake {
-	struct tls_set *set;      /* borrowed */
+	struct tls_set *set;      /* pinned by its connection */
 	bool no_tickets;          /* this listener gives none */
 	enum tls_refusal refusal; /* why it failed, TLS_ACCEPTED until then */
 	bool alerted;

@@ -51,11 +51,17 @@ mtlsd_gate = \
 	daemon/target.c daemon/target.h daemon/gate.c daemon/gate.h daemon/gate-head.c daemon/gate-head.h \
 	daemon/gate-chunk.c daemon/gate-chunk.h daemon/gate-reason.c daemon/gate-reason.h daemon/gate-request.c \
 	daemon/gate-request.h daemon/request-header.h
+mtlsd_tls = \
+	daemon/secret.c daemon/secret.h daemon/hello.c daemon/hello.h daemon/ticket.c daemon/ticket.h daemon/chain.c daemon/chain.h \
+	daemon/chain-cache.c daemon/chain-cache.h daemon/crl.c daemon/crl.h daemon/tls-refusal.c daemon/tls-refusal.h \
+	daemon/trust.c daemon/trust.h daemon/ocsp.c daemon/ocsp.h daemon/credential.c daemon/credential.h \
+	daemon/tls-policy.c daemon/tls-policy.h daemon/tls.c daemon/tls.h daemon/tls-store.c daemon/tls-store.h \
+	daemon/handshake.c daemon/handshake.h
 mtlsd_edge = \
-	daemon/handover.c daemon/handover.h daemon/listener.c daemon/listener.h daemon/peer-limit.c daemon/peer-limit.h daemon/crl.c daemon/crl.h \
-	daemon/tls.c daemon/tls.h daemon/handshake.c daemon/handshake.h daemon/edge.h daemon/edge-connection.c \
-	daemon/edge-exchange.c daemon/edge-record.c daemon/edge-send.c daemon/edge-serve.c daemon/edge-socket.c \
-	daemon/edge-table.c daemon/edge-watch.c \
+	daemon/handover.c daemon/handover.h daemon/listener.c daemon/listener.h daemon/peer-limit.c daemon/peer-limit.h \
+	$(mtlsd_tls) daemon/edge.h daemon/edge-connection.c \
+	daemon/edge-exchange.c daemon/edge-recheck.c daemon/edge-record.c daemon/edge-send.c daemon/edge-serve.c daemon/edge-socket.c \
+	daemon/edge-table.c daemon/edge-watch.c daemon/tls-watch.c daemon/tls-watch.h daemon/tls-keeper.c daemon/tls-keeper.h \
 	daemon/endpoint.c daemon/endpoint.h
 mtlsd_control = \
 	daemon/job.c daemon/job.h daemon/errand.c daemon/errand.h daemon/pressure.c daemon/pressure.h daemon/command.c daemon/command.h daemon/commands.c daemon/command-access.c daemon/command-daemon.c \

@@ -25,7 +25,7 @@ enum schema_type {
 	SCHEMA_SIZE,     /* uint64_t bytes: 4096, 16KiB, 64MiB, 1GiB (also K M G) */
 	SCHEMA_DURATION, /* uint64_t microseconds: 250ms, 10s, 5min, 1h, 7d; a bare number is refused */
 	SCHEMA_STRING,   /* char *, owned */
-	SCHEMA_PATH,     /* char *, owned; relative to the file's folder, but names of the row's schemes stay as they are */
+	SCHEMA_PATH,     /* char *, owned; relative to the file's folder, but names with a scheme of the row's */
 	SCHEMA_MODE,     /* unsigned: octal file mode, 0660 */
 	SCHEMA_CHOICE,   /* int: index into choices */
 	SCHEMA_STRINGS,  /* struct schema_strings: one scalar or a list of them */

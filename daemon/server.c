@@ -11,6 +11,7 @@
 #include "pressure.h"
 #include "request.h"
 #include "server-fault.h"
+#include "tls-keeper.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -41,6 +42,7 @@ struct server {
 	struct control *control;
 	struct job_queue *jobs;
 	struct errands *errands;
+	struct tls_keeper *keeper;
 	struct pressure *pressure; /* NULL: nothing to watch */
 	sd_event_source *tick, *drain_timer;
 	uint64_t drain_until;
@@ -81,13 +83,15 @@ log_mistakes(const char *mistakes)
 struct commit {
 	struct server *server;
 	struct config *config;
+	struct tls_sets *sets, *before;
+	int policies; /* that changed */
 };
 
 /* On the main thread: the parts that belong to it take the new configuration, all or none. */
 static int
 adopt(void *arg, struct error *error)
 {
-	const struct commit *commit = arg;
+	struct commit *commit = arg;
 	struct server *server = commit->server;
 	struct config *config = commit->config;
 
@@ -96,15 +100,16 @@ adopt(void *arg, struct error *error)
 	if (strcmp(config->daemon.run_directory, server->config->daemon.run_directory) != 0)
 		return error_set(error, -EINVAL,
 				 "daemon.run_directory cannot change while the daemon runs; restart it");
-	int r = endpoint_reload(server->endpoint, config, error);
+	int r = endpoint_reload(server->endpoint, config, commit->sets, error);
 	if (r < 0)
 		return r;
+	commit->policies = r;
 	r = control_reload(server->control, &config->control, error);
 	if (r == 0)
 		r = request_service_apply(server->service, config);
 	if (r < 0) {
 		struct config *before = server_config(server);
-		(void) endpoint_reload(server->endpoint, before, NULL);
+		(void) endpoint_reload(server->endpoint, before, commit->before, NULL);
 		(void) control_reload(server->control, &before->control, NULL);
 		config_unref(&before);
 		return error_set(error, r, "cannot apply the configuration: %s", strerror(-r));
@@ -115,6 +120,7 @@ adopt(void *arg, struct error *error)
 	server->config = config_ref(config);
 	pthread_mutex_unlock(&server->lock);
 	config_unref(&before);
+	tls_keeper_watch(server->keeper, config);
 	return 0;
 }
 
@@ -122,12 +128,18 @@ adopt(void *arg, struct error *error)
 static int
 commit_reload(void *ctx, struct error *error)
 {
-	const struct commit *commit = ctx;
+	struct commit *commit = ctx;
+	struct tls_store *store = endpoint_tls(commit->server->endpoint);
+	struct endpoint_look look;
 	const struct timespec pause = {.tv_nsec = SWEEP_LOOK * 1000};
 
-	int r = errand_run(commit->server->errands, adopt, ctx, error);
+	int r = tls_store_load(store, commit->config, commit->sets, commit->before, error);
+	if (r == 0)
+		r = errand_run(commit->server->errands, adopt, ctx, error);
 	if (r < 0)
 		return r;
+	if (commit->policies > 0)
+		tls_keeper_look(commit->server->keeper, commit->config, &look);
 	for (uint64_t waited = 0; waited < commit->config->daemon.drain_timeout; waited += SWEEP_LOOK) {
 		if (request_service_settle(commit->server->service) == 0)
 			break;
@@ -151,7 +163,8 @@ reload(struct server *server, char **ret_mistakes, struct error *error)
 		return r;
 	}
 	config->generation = server->generation + 1;
-	struct commit commit = {server, config};
+	CLEANUP(tls_sets_clear) struct tls_sets sets = {0}, before = {0};
+	struct commit commit = {server, config, &sets, &before, 0};
 	r = supervisor_apply(server->supervisor, config, commit_reload, &commit, error);
 	if (r == 0)
 		server->generation++;
@@ -178,6 +191,23 @@ server_reload(struct server *server, char **ret_mistakes, struct error *error)
 		sd_notifyf(0, "STATUS=reload refused: %s", why.text);
 	pthread_mutex_unlock(&server->reload);
 	return r < 0 ? error_set(error, r, "%s", why.text) : 0;
+}
+
+int
+server_reload_tls(void *arg, struct tls_keeper_report *ret, struct error *error)
+{
+	struct server *server = arg;
+	CLEANUP(config_unref) struct config *config = NULL;
+	int r = -ESHUTDOWN;
+
+	pthread_mutex_lock(&server->reload);
+	config = server_config(server);
+	if (atomic_load(&server->phase) == SERVER_DRAINING)
+		(void) error_set(error, r, "the daemon is ending");
+	else
+		r = tls_keeper_reload(server->keeper, config, ret, error);
+	pthread_mutex_unlock(&server->reload);
+	return r;
 }
 
 /* --- signals ---------------------------------------------------------------------------------------------------------
@@ -295,9 +325,9 @@ on_tick(sd_event_source *source, uint64_t now, void *userdata)
 	supervisor_tick(server->supervisor);
 	overseer_tick(server->overseer);
 	(void) request_service_settle(server->service);
-	pthread_mutex_lock(&server->lock);
-	uint64_t decay = server->config->daemon.memory_decay;
-	pthread_mutex_unlock(&server->lock);
+	CLEANUP(config_unref) struct config *config = server_config(server);
+	uint64_t decay = config->daemon.memory_decay;
+	tls_keeper_tick(server->keeper, config);
 	heap_decay((uint32_t) (now / 1000000), (uint32_t) (decay / 1000000));
 	sd_event_source_set_time(source, now + TICK);
 	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
@@ -398,7 +428,12 @@ start_parts(struct server *server, struct error *error)
 	if (r == 0)
 		r = endpoint_new(config, server->service, &server->endpoint, error);
 	if (r == 0)
+		r = tls_keeper_new(server->event, server->endpoint, server->errands, server->jobs, server_reload_tls,
+				   server, &server->keeper, error);
+	if (r == 0) {
+		tls_keeper_watch(server->keeper, config);
 		r = control_new(server->event, &config->control, server, &server->control, error);
+	}
 	if (r == 0)
 		r = endpoint_start(server->endpoint, error);
 	return r;
@@ -480,6 +515,7 @@ server_free(struct server **serverp)
 		return;
 	job_queue_free(&server->jobs);
 	control_free(&server->control);
+	tls_keeper_free(&server->keeper);
 	endpoint_free(&server->endpoint);
 	overseer_free(&server->overseer);
 	if (server->supervisor != NULL)

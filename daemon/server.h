@@ -10,6 +10,7 @@
 #include "error.h"
 #include "overseer.h"
 #include "supervisor.h"
+#include "tls-keeper.h"
 
 #include <systemd/sd-event.h>
 
@@ -23,6 +24,10 @@ void server_free(struct server **server);
 /* Reads the file again; on failure the old snapshot stays and the error says why (all mistakes, one a line, in
  * *ret_mistakes if not NULL). Blocks until old instances are drained: call it from a job thread. */
 int server_reload(struct server *server, char **ret_mistakes, struct error *error);
+
+/* The credential files alone: those that changed come into force for new connections. On a job thread too. server: a
+ * struct server, untyped for tls_keeper_new. */
+int server_reload_tls(void *server, struct tls_keeper_report *ret, struct error *error);
 
 /* For commands. */
 struct supervisor *server_supervisor(struct server *server);

@@ -155,23 +155,6 @@ load_one(struct tls_store *store, const struct config_tls *config, struct tls_se
 	return r;
 }
 
-int
-tls_store_load(struct tls_store *store, const struct config *config, struct tls_sets *ret, struct error *error)
-{
-	CLEANUP(tls_sets_clear) struct tls_sets sets = {0};
-	sets.sets = calloc(config->tls_count + 1, sizeof(*sets.sets));
-	if (!sets.sets || digest_rules(config, sets.rules) < 0)
-		return error_set(error, -ENOMEM, "out of memory");
-	for (; sets.count < config->tls_count; sets.count++) {
-		int r = load_one(store, &config->tls[sets.count], &sets.sets[sets.count], error);
-		if (r < 0)
-			return r;
-	}
-	*ret = sets;
-	sets = (struct tls_sets){0};
-	return 0;
-}
-
 static int
 sets_copy(const struct tls_sets *sets, struct tls_sets *ret)
 {
@@ -186,12 +169,26 @@ sets_copy(const struct tls_sets *sets, struct tls_sets *ret)
 }
 
 int
-tls_store_current(struct tls_store *store, struct tls_sets *ret)
+tls_store_load(struct tls_store *store, const struct config *config, struct tls_sets *ret, struct tls_sets *ret_before,
+	       struct error *error)
 {
+	CLEANUP(tls_sets_clear) struct tls_sets sets = {0};
+	sets.sets = calloc(config->tls_count + 1, sizeof(*sets.sets));
+	if (!sets.sets || digest_rules(config, sets.rules) < 0)
+		return error_set(error, -ENOMEM, "out of memory");
+	for (; sets.count < config->tls_count; sets.count++) {
+		int r = load_one(store, &config->tls[sets.count], &sets.sets[sets.count], error);
+		if (r < 0)
+			return r;
+	}
 	pthread_mutex_lock(&store->lock);
-	int r = sets_copy(&store->current, ret);
+	int r = ret_before ? sets_copy(&store->current, ret_before) : 0;
 	pthread_mutex_unlock(&store->lock);
-	return r;
+	if (r < 0)
+		return error_set(error, r, "out of memory");
+	*ret = sets;
+	sets = (struct tls_sets){0};
+	return 0;
 }
 
 int

@@ -20,10 +20,10 @@ int tls_store_new(struct tls_store **ret);
 /* The sets of others may outlive it no longer; accepts NULL. */
 void tls_store_free(struct tls_store **store);
 
-/* Loads what the configuration names; what has not changed is the set in force again. All or nothing. */
-int tls_store_load(struct tls_store *store, const struct config *config, struct tls_sets *ret, struct error *error);
-/* The sets in force. -ENOMEM. */
-int tls_store_current(struct tls_store *store, struct tls_sets *ret);
+/* Loads what the configuration names; what has not changed is the set in force again. All or nothing. ret_before: the
+ * sets in force until now, to go back to; may be NULL. */
+int tls_store_load(struct tls_store *store, const struct config *config, struct tls_sets *ret,
+		   struct tls_sets *ret_before, struct error *error);
 void tls_sets_clear(struct tls_sets *sets);
 /* From now on these are in force. Returns how many policies changed: then live connections are to be looked at again.
  * -ENOMEM: nothing was done. */

@@ -95,8 +95,8 @@ test_sound_file(void **state UNUSED)
 	assert_int_equal(config->control.mode, 0660);
 	assert_int_equal(config->limits.handshake_timeout, 5000000);
 	assert_int_equal(config->limits.header_timeout, 10000000);
-	assert_string_equal(config->tls[0].certificate, "/etc/app/server.pem");
-	assert_string_equal(config->tls[0].key, "/keys/server.key");
+	assert_string_equal(config->tls[0].certificates[0].certificate, "/etc/app/server.pem");
+	assert_string_equal(config->tls[0].certificates[0].key, "/keys/server.key");
 	assert_int_equal(config->tls[0].crl, CONFIG_CRL_SOFT);
 	assert_int_equal(config->tls[0].min_version, CONFIG_TLS_1_2);
 	assert_true(config->tls[0].tickets);
@@ -173,20 +173,20 @@ test_defaults_of_policy_are_safe(void **state UNUSED)
 static void
 test_values_of_policy(void **state UNUSED)
 {
-	struct config *config = load_replaced(
-		"    memory: {soft: 8MiB, hard: 16MiB}\n",
-		"    memory:\n"
-		"      hard: 16MiB\n"
-		"      on_limit: ignore\n"
-		"      leak:\n"
-		"        watch: off\n"
-		"        min_rate: 1.5\n"
-		"        on_suspect: []\n"
-		"        on_confirmed: [restart, breaker]\n"
-		"        restart_when: {quiet: off, time_to_limit: 2h, bytes: 4MiB}\n"
-		"        probe: {allow: no, max_per_hour: 7, max_load: 0.5}\n"
-		"    restart: {planned: {max: 2, within: 10min}, burst: {count: 3}, on_exhausted: stay}\n"
-		"    breaker: {failures: 5, open: 1s}\n");
+	struct config *config =
+		load_replaced("    memory: {soft: 8MiB, hard: 16MiB}\n",
+			      "    memory:\n"
+			      "      hard: 16MiB\n"
+			      "      on_limit: ignore\n"
+			      "      leak:\n"
+			      "        watch: off\n"
+			      "        min_rate: 1.5\n"
+			      "        on_suspect: []\n"
+			      "        on_confirmed: [restart, breaker]\n"
+			      "        restart_when: {quiet: off, time_to_limit: 2h, bytes: 4MiB}\n"
+			      "        probe: {allow: no, max_per_hour: 7, max_load: 0.5}\n"
+			      "    restart: {planned: {max: 2, within: 10min}, burst: {count: 3}, on_exhausted: stay}\n"
+			      "    breaker: {failures: 5, open: 1s}\n");
 	const struct config_plugin *plugin = &config->plugins[1];
 
 	assert_false(plugin->leak.watch);
@@ -241,6 +241,35 @@ test_values_that_follow_from_others(void **state UNUSED)
 	config_unref(&config);
 }
 
+static void
+test_certificates_of_a_set(void **state)
+{
+	struct config *config;
+
+	(void) state;
+	config =
+		load_replaced("    key: /keys/server.key\n", "    key: credential:server-key\n    ocsp: server.ocsp\n"
+							     "    certificates:\n"
+							     "      - {certificate: rsa.pem, key: 'pkcs11:token=a'}\n");
+	assert_int_equal(config->tls[0].certificate_count, 2);
+	assert_string_equal(config->tls[0].certificates[0].certificate, "/etc/app/server.pem");
+	assert_string_equal(config->tls[0].certificates[0].key, "credential:server-key");
+	assert_string_equal(config->tls[0].certificates[0].ocsp, "/etc/app/server.ocsp");
+	assert_string_equal(config->tls[0].certificates[1].certificate, "/etc/app/rsa.pem");
+	assert_string_equal(config->tls[0].certificates[1].key, "pkcs11:token=a");
+	assert_null(config->tls[0].certificates[1].ocsp);
+	assert_true(config->listeners[0].tickets);
+	config_unref(&config);
+	config = load_replaced("    certificate: server.pem\n    key: /keys/server.key\n",
+			       "    certificates:\n"
+			       "      - {certificate: a.pem, key: a.key}\n"
+			       "      - {certificate: b.pem, key: b.key}\n"
+			       "      - {certificate: c.pem, key: c.key}\n");
+	assert_int_equal(config->tls[0].certificate_count, 3);
+	assert_string_equal(config->tls[0].certificates[2].key, "/etc/app/c.key");
+	config_unref(&config);
+}
+
 /* Same path, but no request matches both. */
 static void
 test_routes_may_share_a_path(void **state UNUSED)
@@ -272,7 +301,16 @@ static const struct {
 	{"handshake_timeout: 5s", "connections: 0", 5, 16, "out of range; write a whole number from 1 to 1000000"},
 	{"crl: soft", "crl: sotf", 12, 10, "did you mean \"soft\"? (one of off, soft or required)"},
 	{"    client_crl: ca.crl\n", "", 11, 10, "crl: soft needs client_crl; add client_crl: FILE, or write crl: off"},
-	{"    key: /keys/server.key\n", "", 7, 5, "missing key \"key\" in tls[0]; add it: a path"},
+	{"    key: /keys/server.key\n", "", 7, 5, "missing key \"key\" in this tls set; add it: a path"},
+	{"    certificate: server.pem\n", "", 7, 5, "missing key \"certificate\" in this tls set; add it: a path"},
+	{"    certificate: server.pem\n    key: /keys/server.key\n", "", 7, 5,
+	 "give certificate: FILE and key: FILE, or a list of such pairs in certificates"},
+	{"    certificate: server.pem\n    key: /keys/server.key\n", "    certificates: []\n", 8, 19,
+	 "certificates is empty"},
+	{"    certificate: server.pem\n    key: /keys/server.key\n", "    certificates:\n      - certificate: a.pem\n",
+	 9, 9, "missing key \"key\" in tls[0].certificates[0]"},
+	{"    crl: soft\n", "    crl: soft\n    ticket_key: /keys/tickets\n    ticket_rotation: 1h\n", 14, 22,
+	 "ticket_rotation has no effect with ticket_key"},
 	{"\"[::1]:8443\"", "localhost:8443", 15, 14, "cannot be read; write \"192.0.2.1:8443\""},
 	{"\"[::1]:8443\"", "127.0.0.1:65536", 15, 14, "port 0 to 65535"},
 	{"\"[::1]:8443\"", "::1:8443", 15, 14, "\"[::]:8443\""},
@@ -516,6 +554,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_certificates_of_a_set),
 		cmocka_unit_test(test_sound_file),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_defaults_of_policy_are_safe),
