@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "crowd.h"
 
+#include "../unit/fake-transport.h"
 #include "cleanup.h"
 #include "connection.h"
-#include "../unit/fake-transport.h"
 
 #include <errno.h>
 #include <stdio.h>

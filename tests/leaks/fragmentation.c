@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* fragmentation - a table of ten thousand blocks of mixed lives: each request replaces one, and the sizes that are
- * asked for change as time goes by. */
+/* fragmentation - a table of ten thousand blocks of mixed lives, full from the start: each request replaces one, and
+ * the sizes that are asked for change as time goes by. */
 #include "corpus.h"
 
-enum { SLOTS = 10000 };
+enum { SLOTS = 10000, KINDS = 6 };
 
 static void *slots[SLOTS];
 static uint64_t requests, phase;
@@ -19,15 +19,21 @@ slot_new(size_t size)
 }
 
 static void
-slot_replace(void)
+slot_set(size_t place, size_t kind)
 {
-	static const size_t sizes[] = {40, 700, 90, 1500, 200, 3000};
-	size_t kind = (size_t) (requests++ / phase),
-	       place = corpus_below(10) ? corpus_below(SLOTS / 10) : corpus_below(SLOTS);
-	size_t base = sizes[(kind + corpus_below(2)) % (sizeof(sizes) / sizeof(sizes[0]))];
+	static const size_t sizes[KINDS] = {40, 700, 90, 1500, 200, 3000};
+	size_t base = sizes[kind % KINDS];
 
 	free(slots[place]);
 	slots[place] = slot_new(base + corpus_below(base));
+}
+
+static void
+slot_replace(void)
+{
+	size_t kind = (size_t) (requests++ / phase) + corpus_below(2);
+
+	slot_set(corpus_below(10) ? corpus_below(SLOTS / 10) : corpus_below(SLOTS), kind);
 }
 
 static int
@@ -36,6 +42,8 @@ fragmentation_init(const mtlsd_host *given, mtlsd_instance *self CORPUS_UNUSED, 
 {
 	corpus_start(given, config);
 	phase = corpus_vary(8000, 1);
+	for (size_t i = 0; i < SLOTS; i++)
+		slot_set(i, corpus_below(KINDS));
 	return 0;
 }
 

@@ -178,7 +178,9 @@ label_read_all(const char *folder, struct label *ret, size_t room)
 		int r = label_read(folder, name, &ret[count]);
 		if (r < 0)
 			return r;
-		ret[count].half = strcmp(half, "tune") == 0 ? LABEL_TUNE : LABEL_HELDOUT;
+		ret[count].half = strcmp(half, "tune") == 0      ? LABEL_TUNE
+				  : strcmp(half, "heldout") == 0 ? LABEL_HELDOUT
+								 : LABEL_BEYOND;
 		if (ret[count].leaky != (strcmp(kind, "leaky") == 0)) {
 			(void) fprintf(stderr, "%s: SPLIT and label do not agree\n", name);
 			return -EINVAL;

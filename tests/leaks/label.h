@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum label_half { LABEL_TUNE = 1, LABEL_HELDOUT = 2, LABEL_ALL = 3 };
+enum label_half { LABEL_TUNE = 1, LABEL_HELDOUT = 2, LABEL_BEYOND = 4, LABEL_ALL = 7 };
 
 struct label {
 	char name[32];
