@@ -30,7 +30,7 @@ static bool
 is_ours(const char *name)
 {
 	const char *stamp = strrchr(name, 'T');
-	char digits[16];
+	char digits[16] = ""; /* ends them for strspn */
 
 	if (stamp == NULL || stamp - name < 11 || stamp[-9] != '-' || name[0] == '.')
 		return false;
