@@ -1,39 +1,54 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* fragmentation - a table of ten thousand blocks of mixed lives, full from the start: each request replaces one, and
- * the sizes that are asked for change as time goes by. */
+/* fragmentation - a store of two megabytes whose parts are thrown out at random, and whose usual part is small now and
+ * large then: what lives stays the same, the pages it lies on do not. */
 #include "corpus.h"
 
-enum { SLOTS = 10000, KINDS = 6 };
+enum {
+	ROOM = 1 << 16,
+	BUDGET = 2 << 20, /* bytes */
+	PARTS = 16,       /* a request */
+	KINDS = 6,
+};
 
-static void *slots[SLOTS];
+static struct {
+	void *data;
+	size_t size;
+} parts[ROOM];
+static size_t count, bytes;
 static uint64_t requests, phase;
 
-CORPUS_SITE static void *
-slot_new(size_t size)
+CORPUS_SITE static void
+part_add(size_t size)
 {
-	char *block = malloc(size);
+	void *data = malloc(size);
 
-	if (block)
-		block[0] = 'f';
-	return block;
+	if (!data)
+		return;
+	memset(data, 'f', 16);
+	parts[count].data = data;
+	parts[count++].size = size;
+	bytes += size;
 }
 
 static void
-slot_set(size_t place, size_t kind)
+part_drop(size_t which)
 {
-	static const size_t sizes[KINDS] = {40, 700, 90, 1500, 200, 3000};
-	size_t base = sizes[kind % KINDS];
-
-	free(slots[place]);
-	slots[place] = slot_new(base + corpus_below(base));
+	bytes -= parts[which].size;
+	free(parts[which].data);
+	parts[which] = parts[--count];
 }
 
 static void
-slot_replace(void)
+parts_add(void)
 {
-	size_t kind = (size_t) (requests++ / phase) + corpus_below(2);
+	static const size_t sizes[KINDS] = {48, 400, 96, 800, 160, 1600};
+	size_t kind = (size_t) (requests++ / phase), base = sizes[kind % KINDS];
 
-	slot_set(corpus_below(10) ? corpus_below(SLOTS / 10) : corpus_below(SLOTS), kind);
+	for (int i = 0; i < PARTS; i++) {
+		part_add(base + corpus_below(base));
+		while (bytes > BUDGET || count == ROOM)
+			part_drop(corpus_below(count));
+	}
 }
 
 static int
@@ -42,8 +57,6 @@ fragmentation_init(const mtlsd_host *given, mtlsd_instance *self CORPUS_UNUSED, 
 {
 	corpus_start(given, config);
 	phase = corpus_vary(8000, 1);
-	for (size_t i = 0; i < SLOTS; i++)
-		slot_set(i, corpus_below(KINDS));
 	return 0;
 }
 
@@ -54,25 +67,22 @@ fragmentation_request(void *user CORPUS_UNUSED, mtlsd_request *request)
 
 	if (!corpus_begin(request, &ask))
 		return MTLSD_FAIL;
-	slot_replace();
+	parts_add();
 	return corpus_answer(request, &ask);
 }
 
 static uint64_t
 fragmentation_evict(void *user CORPUS_UNUSED, uint64_t target CORPUS_UNUSED, mtlsd_level level CORPUS_UNUSED)
 {
-	uint64_t freed = 0;
+	size_t before = bytes, keep = bytes / 2;
 
-	for (size_t i = SLOTS / 2; i < SLOTS; i++) {
-		freed += slots[i] ? 500 : 0;
-		free(slots[i]);
-		slots[i] = NULL;
-	}
-	return freed;
+	while (bytes > keep)
+		part_drop(corpus_below(count));
+	return before - bytes;
 }
 
 MTLSD_PLUGIN = {
-	CORPUS_PLUGIN("fragmentation", "replaces blocks of ever other sizes"),
+	CORPUS_PLUGIN("fragmentation", "keeps a store of parts of ever other sizes"),
 	.options = corpus_options,
 	.init = fragmentation_init,
 	.request = fragmentation_request,

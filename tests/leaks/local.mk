@@ -12,7 +12,7 @@ leak_families = \
 	tests/leaks/log_ring.so tests/leaks/lru_huge.so tests/leaks/lru_large.so tests/leaks/lru_small.so \
 	tests/leaks/module_store.so tests/leaks/one_byte.so tests/leaks/one_client.so tests/leaks/one_percent.so \
 	tests/leaks/one_route.so tests/leaks/pool.so tests/leaks/request_store.so tests/leaks/route_context.so \
-	tests/leaks/sawtooth_long.so tests/leaks/sawtooth_short.so tests/leaks/session_log.so tests/leaks/slow_table.so tests/leaks/step.so \
+	tests/leaks/sawtooth_long.so tests/leaks/sawtooth_short.so tests/leaks/resized.so tests/leaks/session_log.so tests/leaks/slow_table.so tests/leaks/step.so \
 	tests/leaks/timeout_path.so tests/leaks/trickle.so tests/leaks/ttl_cache.so tests/leaks/under_lru.so \
 	tests/leaks/under_sawtooth.so tests/leaks/vector.so
 leak_headers = tests/leaks/corpus.h tests/leaks/cache.h
@@ -214,3 +214,7 @@ tests_leaks_slow_table_so_SOURCES = tests/leaks/slow_table.c $(leak_headers)
 tests_leaks_slow_table_so_CPPFLAGS = $(MODULE_CPPFLAGS)
 tests_leaks_slow_table_so_CFLAGS = $(MODULE_CFLAGS)
 tests_leaks_slow_table_so_LDFLAGS = $(MODULE_LDFLAGS)
+tests_leaks_resized_so_SOURCES = tests/leaks/resized.c $(leak_headers)
+tests_leaks_resized_so_CPPFLAGS = $(MODULE_CPPFLAGS)
+tests_leaks_resized_so_CFLAGS = $(MODULE_CFLAGS)
+tests_leaks_resized_so_LDFLAGS = $(MODULE_LDFLAGS)
