@@ -3,6 +3,7 @@
 
 #include "command.h"
 #include "pki.h"
+#include "replay.h"
 #include "top-command.h"
 
 #include <errno.h>
@@ -107,6 +108,12 @@ static const struct local_command local_commands[] = {
 			.help = "make certificates to try the daemon with",
 			.arguments = local_init_dev_pki_arguments},
 		.run = local_init_dev_pki,
+	},
+	{
+		.row = {.name = "replay",
+			.help = "judge signals again that explain --record saved; exit code 10: a leak",
+			.arguments = replay_arguments},
+		.run = replay_command,
 	},
 	{
 		.row = {.name = "top",

@@ -24,6 +24,7 @@ enum mtlsctl_exit {
 	MTLSCTL_NO_SUCH_OBJECT = 4,
 	MTLSCTL_DENIED = 5,
 	MTLSCTL_TIMEOUT = 6,
+	MTLSCTL_LEAK = 10,
 };
 
 enum {
@@ -261,6 +262,8 @@ mtlsctl_show(const struct mtlsctl *self, const json_t *command, const json_t *re
 	if (!written)
 		return mtlsctl_complain(MTLSCTL_FAILED, "the output could not be written whole");
 	/* A command that judges something says so in its exit code. */
+	if (json_is_true(json_object_get(reply, "leak")))
+		return MTLSCTL_LEAK;
 	return json_is_false(json_object_get(reply, "valid")) ? MTLSCTL_FAILED : MTLSCTL_OK;
 }
 

@@ -5,6 +5,7 @@
 #include "units.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 #include <time.h>
 
@@ -18,6 +19,7 @@ static const struct {
 } render_states[] = {
 	{"ready", green},     {"running", green},   {"done", green},      {"failed", red},
 	{"disabled", yellow}, {"draining", yellow}, {"starting", yellow}, {"reloading", yellow},
+	{"ok", green},        {"suspect", yellow},  {"likely", yellow},   {"confirmed", red},
 };
 
 /* --- words ----------------------------------------------------------------------------------------------- */
@@ -91,7 +93,8 @@ render_get(const json_t *object, const char *path)
 static bool
 render_is_number(const char *format)
 {
-	static const char *const numbers[] = {"count", "size", "limit", "duration", "seconds", "since"};
+	static const char *const numbers[] = {"count", "size", "limit", "duration", "seconds",
+					       "since", "real", "number"};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++)
 		if (strcmp(format, numbers[i]) == 0)
@@ -164,7 +167,8 @@ render_value(FILE *out, const json_t *value, const char *format, const struct re
 		render_integer(out, json_integer_value(value), format, style);
 		break;
 	case JSON_REAL:
-		fprintf(out, "%.3g", json_real_value(value));
+		/* Three digits that say something, and no exponent before it must be. */
+		fprintf(out, fabs(json_real_value(value)) >= 1000 ? "%.0f" : "%.3g", json_real_value(value));
 		break;
 	case JSON_TRUE:
 	case JSON_FALSE:

@@ -92,7 +92,7 @@ usage_print(FILE *out, const struct usage_option *options, const json_t *local, 
 	usage_commands(out, local);
 	fputs("\nmtlsctl COMMAND --help tells more of one.\n"
 	      "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 daemon not reachable, 4 no such object, 5 denied, 6 "
-	      "timeout.\n",
+	      "timeout, 10 a leak was found.\n",
 	      out);
 }
 

@@ -4,8 +4,10 @@
 #include "command.h"
 #include "config.h"
 #include "endpoint.h"
+#include "explain.h"
 #include "job.h"
 #include "log.h"
+#include "overseer.h"
 #include "server.h"
 #include "supervisor.h"
 
@@ -72,8 +74,11 @@ status_timeouts(const struct endpoint_stats *stats)
 }
 
 static json_t *
-status_plugins(struct supervisor *supervisor)
+status_plugins(const struct command_call *call)
 {
+	struct supervisor *supervisor = server_supervisor(call->context->server);
+	uint64_t outcomes[VERDICT_CONFIRMED + 1] = {0};
+	struct overseer_view view;
 	uint64_t states[SUPERVISOR_FAILED + 1] = {0}, live = 0, foreign = 0, resident = 0, zombies = 0;
 	struct supervisor_plugin plugin;
 	size_t total = 0;
@@ -86,6 +91,8 @@ status_plugins(struct supervisor *supervisor)
 		total++;
 		if (plugin.state <= SUPERVISOR_FAILED)
 			states[plugin.state]++;
+		if (command_view(call, plugin.name, &view) && explain_may_leak(&view.verdict))
+			outcomes[view.verdict.outcome]++;
 		live += plugin.own.live_bytes;
 		foreign += plugin.foreign.live_bytes;
 		resident += plugin.own.resident_bytes + plugin.foreign.resident_bytes;
@@ -96,6 +103,9 @@ status_plugins(struct supervisor *supervisor)
 	for (int i = 0; i <= SUPERVISOR_FAILED; i++)
 		json_object_set_new(object, supervisor_state_name(i), command_count(states[i]));
 	json_object_set_new(object, "zombies", command_count(zombies));
+	json_object_set_new(object, "suspect", command_count(outcomes[VERDICT_SUSPECT]));
+	json_object_set_new(object, "leaks_likely", command_count(outcomes[VERDICT_LIKELY]));
+	json_object_set_new(object, "leaks_confirmed", command_count(outcomes[VERDICT_CONFIRMED]));
 	json_object_set_new(object, "live_bytes", command_count(live));
 	json_object_set_new(object, "foreign_bytes", command_count(foreign));
 	json_object_set_new(object, "resident_bytes", command_count(resident));
@@ -138,7 +148,7 @@ command_status(const struct command_call *call, json_t **ret, struct error *erro
 			  log_level_name(log_level()), "listeners", status_listeners(endpoint), "connections",
 			  status_connections(&stats), "handshakes", status_handshakes(&stats), "requests",
 			  (json_int_t) stats.requests, "bad_requests", (json_int_t) stats.bad_requests, "timeouts",
-			  status_timeouts(&stats), "plugins", status_plugins(server_supervisor(server)), "memory",
+			  status_timeouts(&stats), "plugins", status_plugins(call), "memory",
 			  status_memory()),
 		ret, error);
 }

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The plugins, one a line: what `list` shows and `top` takes its rates from. */
 #include "command.h"
+#include "config.h"
+#include "explain.h"
 #include "monotonic.h"
+#include "overseer.h"
 #include "server.h"
 #include "supervisor.h"
 
@@ -37,12 +40,23 @@ int
 command_list(const struct command_call *call, json_t **ret, struct error *error)
 {
 	struct supervisor *supervisor = server_supervisor(call->context->server);
+	CLEANUP(config_unref) struct config *config = server_config(call->context->server);
 	struct supervisor_plugin plugin;
+	struct overseer_view view;
 	json_int_t clock = (json_int_t) monotonic_now();
 	json_t *plugins = json_array();
 
-	for (size_t i = 0; supervisor_get(supervisor, i, &plugin) == 0; i++)
-		json_array_append_new(plugins, list_row(&plugin));
+	for (size_t i = 0; supervisor_get(supervisor, i, &plugin) == 0; i++) {
+		json_t *row = list_row(&plugin);
+
+		if (row && command_is_watched(config, plugin.name) && command_view(call, plugin.name, &view)) {
+			json_t *verdict = explain_verdict(&view.verdict);
+
+			(void) json_object_update(row, verdict);
+			json_decref(verdict);
+		}
+		json_array_append_new(plugins, row);
+	}
 	return command_reply(json_pack("{s:I, s:o}", "clock", clock, "plugins", plugins), ret, error);
 }
 
@@ -50,6 +64,7 @@ command_list(const struct command_call *call, json_t **ret, struct error *error)
 static const struct command_column list_columns[] = {
 	{"NAME", "name", "text"},
 	{"STATE", "state", "state"},
+	{"VERDICT", "verdict", "state"},
 	{"INSTANCE", "instance", "count"},
 	{"REQ", "requests", "count"},
 	{"ERRORS", "errors", "count"},

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Everything known of one plugin. */
 #include "command.h"
+#include "explain.h"
+#include "overseer.h"
 #include "server.h"
 #include "supervisor.h"
 
@@ -132,25 +134,48 @@ show_restarts(const struct supervisor_plugin *p)
 			 (json_int_t) p->restarts_crash);
 }
 
+/* NULL: nobody watches it. */
+static json_t *
+show_leak(const struct overseer_view *view)
+{
+	json_t *object = explain_verdict(&view->verdict);
+
+	if (!object)
+		return NULL;
+	json_object_set_new(object, "sentence", command_text(view->sentence));
+	json_object_set_new(object, "judged", json_integer((json_int_t) view->judged));
+	json_object_set_new(object, "probe", json_string(view->probe));
+	json_object_set_new(object, "breaker", json_string(view->breaker));
+	if (view->next[0])
+		json_object_set_new(object, "next", command_text(view->next));
+	return object;
+}
+
 int
 command_show(const struct command_call *call, json_t **ret, struct error *error)
 {
 	struct supervisor_plugin p;
-	json_t *counters = NULL;
+	struct overseer_view view;
+	json_t *counters = NULL, *reply;
 	int r = command_plugin(call, &p, error);
 
 	if (r < 0)
 		return r;
 	/* A plugin without an instance has none; that is no reason to show nothing. */
 	(void) supervisor_words(server_supervisor(call->context->server), p.name, &counters, NULL, NULL);
-	return command_reply(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o*}", "plugin", show_plugin(&p),
-				       "requests", show_requests(&p), "own", show_heap(&p.own), "foreign",
-				       show_heap(&p.foreign), "limits", show_limits(&p), "escaped",
-				       json_pack("{s:I, s:I}", "bytes", (json_int_t) p.escaped_bytes, "blocks",
-						 (json_int_t) p.escaped_blocks),
-				       "restarts", show_restarts(&p), "counters", counters ? counters : json_object(),
-				       "faults", show_faults(call, &p), "refusal", show_refusal(call, &p)),
-			     ret, error);
+	reply = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o*}", "plugin", show_plugin(&p), "requests",
+			  show_requests(&p), "own", show_heap(&p.own), "foreign", show_heap(&p.foreign), "limits",
+			  show_limits(&p), "escaped",
+			  json_pack("{s:I, s:I}", "bytes", (json_int_t) p.escaped_bytes, "blocks",
+				    (json_int_t) p.escaped_blocks),
+			  "restarts", show_restarts(&p), "counters", counters ? counters : json_object(), "faults",
+			  show_faults(call, &p), "refusal", show_refusal(call, &p));
+	if (reply && command_view(call, p.name, &view))
+		json_object_set_new(reply, "leak", show_leak(&view));
+	/* What was done stays known when the instance it was done to is gone. */
+	if (reply)
+		json_object_set_new(reply, "history", command_history(call, p.name));
+	return command_reply(reply, ret, error);
 }
 
 /* clang-format off */
@@ -169,6 +194,18 @@ static const struct command_column show_plugin_columns[] = {
 	{"zombies", "zombies", "count"},
 	{"faults", "faults", "count"},
 	{"bytes between samples", "sample_interval", "limit"},
+	{0},
+};
+static const struct command_column show_leak_columns[] = {
+	{"verdict", "verdict", "state"},
+	{"class", "class", "text"},
+	{"sentence", "sentence", "text"},
+	{"bytes a request", "bytes_per_request", "real"},
+	{"until the hard limit", "seconds_to_limit", "seconds"},
+	{"judged since", "judged", "since"},
+	{"probe", "probe", "text"},
+	{"breaker", "breaker", "text"},
+	{"next", "next", "text"},
 	{0},
 };
 static const struct command_column show_request_columns[] = {
@@ -235,6 +272,7 @@ static const struct command_column show_restart_columns[] = {
 };
 const struct command_block command_show_blocks[] = {
 	{.key = "plugin", .kind = COMMAND_FIELDS, .columns = show_plugin_columns},
+	{.key = "leak", .kind = COMMAND_FIELDS, .title = "leak", .columns = show_leak_columns},
 	{.key = "requests", .kind = COMMAND_FIELDS, .title = "requests", .columns = show_request_columns},
 	{.key = "limits", .kind = COMMAND_FIELDS, .title = "limits", .columns = show_limit_columns},
 	{.key = "own", .kind = COMMAND_FIELDS, .title = "own heap", .columns = show_heap_columns},
@@ -250,6 +288,7 @@ const struct command_block command_show_blocks[] = {
 	{.key = "escaped", .kind = COMMAND_FIELDS, .title = "escaped from requests", .columns = show_escape_columns},
 	{.key = "restarts", .kind = COMMAND_FIELDS, .title = "restarts", .columns = show_restart_columns},
 	{.key = "counters", .kind = COMMAND_MAP, .title = "counters of the plugin"},
+	{.key = "history", .kind = COMMAND_TABLE, .title = "verdicts and actions", .columns = command_history_columns},
 	{0},
 };
 /* clang-format on */

@@ -16,7 +16,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct config;
+struct explain_place;
 struct job_queue;
+struct overseer_view;
 struct server;
 
 enum command_type {
@@ -45,7 +48,8 @@ struct command_argument {
 
 /* Formats are words, so that an older mtlsctl shows one it does not know as it comes:
  * text name (text, cut where it is very long) count size (bytes) limit (bytes, 0: none) duration (microseconds) seconds
- * since (Unix time, shown as an age) time (Unix time) bool state (coloured on a terminal) list (strings) any (strings,
+ * real (a number with three digits that say something) number (a number as text) since (Unix time, shown as an age)
+ * time (Unix time) bool state (coloured on a terminal) list (strings) any (strings,
  * none meaning all) bar (share of the column's greatest). */
 struct command_column {
 	const char *title, *key, *format; /* key: a path with dots; a row without title ends the list */
@@ -168,3 +172,18 @@ extern const struct command_block command_escapes_blocks[];
 json_t *command_place(const char *file, int line, const char *module, uint64_t offset);
 int command_dump(const struct command_call *call, json_t **ret, struct error *error);
 extern const struct command_block command_dump_blocks[];
+/* command-explain.c */
+int command_explain(const struct command_call *call, json_t **ret, struct error *error);
+/* What is known of a plugin's growth; false: nothing. */
+bool command_view(const struct command_call *call, const char *plugin, struct overseer_view *ret);
+/* Verdicts and actions so far, an array; and how its rows are shown. */
+json_t *command_history(const struct command_call *call, const char *plugin);
+extern const struct command_column command_history_columns[];
+/* What the plugin's settings say. */
+bool command_is_watched(const struct config *config, const char *plugin);
+bool command_probe_allowed(const struct config *config, const char *plugin);
+/* An address of the serving instance by its names; empty where none is known. */
+void command_resolve(const struct command_call *call, const char *plugin, uintptr_t address, struct explain_place *ret);
+/* command-doctor.c */
+int command_doctor(const struct command_call *call, json_t **ret, struct error *error);
+extern const struct command_block command_doctor_blocks[];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* THE table: every command of the control socket, once. */
 #include "command.h"
+#include "explain.h"
 
 #include <errno.h>
 #include <string.h>
@@ -42,6 +43,19 @@ static const struct command_argument dump_arguments[] = {
 	 .type = COMMAND_BOOL,
 	 .help = "who called each site, as samples tell (without it: of allocation wrappers)"},
 	{.name = "output", .type = COMMAND_OUTPUT, .help = "write to this file instead"},
+	{0},
+};
+
+static const struct command_argument explain_arguments[] = {
+	{.name = "plugin", .positional = true, .required = true, .max = 64, .help = "name of the plugin"},
+	{.name = "record",
+	 .type = COMMAND_OUTPUT,
+	 .help = "save the signals it was judged by to this file; mtlsctl replay judges them again"},
+	{0},
+};
+
+static const struct command_argument doctor_arguments[] = {
+	{.name = "plugin", .positional = true, .max = 64, .help = "only this plugin (default: all, and the daemon)"},
 	{0},
 };
 
@@ -162,6 +176,9 @@ static const struct command_column status_columns[] = {
 	{"  disabled", "plugins.disabled", "count"},
 	{"  failed", "plugins.failed", "count"},
 	{"  zombies", "plugins.zombies", "count"},
+	{"  leaking, confirmed", "plugins.leaks_confirmed", "count"},
+	{"  leaking, likely", "plugins.leaks_likely", "count"},
+	{"  suspect", "plugins.suspect", "count"},
 	{"  live", "plugins.live_bytes", "size"},
 	{"  resident", "plugins.resident_bytes", "size"},
 	{"daemon's memory in use", "memory.in_use_bytes", "size"},
@@ -317,7 +334,8 @@ const struct command command_table[] = {
 		.reply = "clock: int, plugins: [](name: string, version: string, state: string, instance: int,"
 			 " requests: int, errors: int, inflight: int, queued: int, live_bytes: int, foreign_bytes: int,"
 			 " resident_bytes: int,"
-			 " soft_limit: int, hard_limit: int, escaped_bytes: int, restarts: int, zombies: int)",
+			 " soft_limit: int, hard_limit: int, escaped_bytes: int, restarts: int, zombies: int,"
+			 " verdict: ?string, class: ?string, bytes_per_request: ?float, seconds_to_limit: ?int)",
 		.run = command_list,
 	},
 	{
@@ -334,7 +352,10 @@ const struct command command_table[] = {
 			 " failed: int, cancelled: int), own: [string]int, foreign: [string]int, limits: [string]int,"
 			 " escaped: [string]int, restarts: [string]int, counters: object,"
 			 " faults: [](kind: string, count: int, function: ?string, place: string),"
-			 " refusal: ?(count: int, function: ?string, place: string)",
+			 " refusal: ?(count: int, function: ?string, place: string),"
+			 " leak: ?(verdict: string, class: string, sentence: string, judged: int, probe: string,"
+			 " breaker: string, next: ?string, bytes_per_request: ?float, seconds_to_limit: ?int),"
+			 " history: ?[](at: int, event: string, text: string, instance: int)",
 		.run = command_show,
 	},
 	{
@@ -355,6 +376,27 @@ const struct command command_table[] = {
 		.reply = "outcome: string, status: ?int, route: ?string, handler: ?string, allow: ?string,"
 			 " decided_by: ?string, subject: string, certificate: string, rules: ?[]string",
 		.run = command_test_access,
+	},
+	{
+		.name = "doctor",
+		.method = "Doctor",
+		.help = "what is wrong, the worst first, and the command to run next; exit code 10: a leak",
+		.slow = true,
+		.arguments = doctor_arguments,
+		.blocks = command_doctor_blocks,
+		.reply = "well: bool, leak: bool, plugins: int, findings: [](severity: string, check: string,"
+			 " plugin: ?string, sentence: string, next: ?string), report: []string",
+		.run = command_doctor,
+	},
+	{
+		.name = "explain",
+		.method = "Explain",
+		.help = "why a plugin is called leaking or not: tests, sites, probes; exit code 10: a leak",
+		.slow = true,
+		.arguments = explain_arguments,
+		.blocks = explain_blocks,
+		.reply = explain_interface,
+		.run = command_explain,
 	},
 	{
 		.name = "dump",

@@ -156,3 +156,9 @@ edge_serve_resume(struct edge_connection *connection)
 {
 	MHD_resume_connection(connection->mhd);
 }
+
+const char *
+endpoint_library(void)
+{
+	return MHD_get_version();
+}

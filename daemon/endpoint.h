@@ -60,5 +60,7 @@ bool endpoint_idle(const struct endpoint *endpoint);
 void endpoint_stats(const struct endpoint *endpoint, struct endpoint_stats *ret);
 /* Returns how many listeners there are; fills at most `size`. */
 size_t endpoint_listeners(const struct endpoint *endpoint, struct endpoint_listener *ret, size_t size);
+/* The version of libmicrohttpd that runs, "0.9.75". */
+const char *endpoint_library(void);
 /* Closes what is left and joins its threads; accepts NULL. Never blocks on a client. */
 void endpoint_free(struct endpoint **endpoint);

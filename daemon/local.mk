@@ -63,14 +63,19 @@ mtlsd_edge = \
 	daemon/edge-exchange.c daemon/edge-recheck.c daemon/edge-record.c daemon/edge-send.c daemon/edge-serve.c daemon/edge-socket.c \
 	daemon/edge-table.c daemon/edge-watch.c daemon/tls-watch.c daemon/tls-watch.h daemon/tls-keeper.c daemon/tls-keeper.h \
 	daemon/endpoint.c daemon/endpoint.h
+mtlsd_commands = \
+	daemon/command.c daemon/command.h daemon/commands.c daemon/command-access.c daemon/command-daemon.c \
+	daemon/command-doctor.c daemon/command-dump.c daemon/command-escapes.c daemon/command-explain.c \
+	daemon/command-list.c daemon/command-plugin.c daemon/command-sampling.c daemon/command-show.c \
+	daemon/doctor.c daemon/doctor.h daemon/explain.c daemon/explain.h daemon/introspect.c daemon/introspect.h \
+	daemon/outlet.c daemon/outlet.h
 mtlsd_control = \
-	daemon/job.c daemon/job.h daemon/errand.c daemon/errand.h daemon/pressure.c daemon/pressure.h daemon/command.c daemon/command.h daemon/commands.c daemon/command-access.c daemon/command-daemon.c \
-	daemon/command-dump.c daemon/command-escapes.c daemon/command-list.c daemon/command-plugin.c daemon/command-show.c daemon/introspect.c daemon/introspect.h daemon/outlet.c daemon/outlet.h \
+	daemon/job.c daemon/job.h daemon/errand.c daemon/errand.h daemon/pressure.c daemon/pressure.h $(mtlsd_commands) \
 	daemon/peer.c daemon/peer.h daemon/caller.c daemon/caller.h daemon/caller-internal.h \
 	daemon/caller-call.c daemon/caller-job.c daemon/control.c daemon/control.h
 
 mtlsd_SOURCES = $(mtlsd_base) $(mtlsd_heap) $(mtlsd_schema) $(mtlsd_config) $(mtlsd_access) $(mtlsd_plugin) $(mtlsd_policy) $(mtlsd_verdict) $(mtlsd_request) \
-	$(mtlsd_gate) $(mtlsd_edge) $(mtlsd_format) $(mtlsd_overseer) $(mtlsd_control) daemon/command-sampling.c daemon/server.c daemon/server.h \
+	$(mtlsd_gate) $(mtlsd_edge) $(mtlsd_format) $(mtlsd_overseer) $(mtlsd_control) daemon/server.c daemon/server.h \
 	daemon/server-fault.c daemon/server-fault.h daemon/main.c
 EXTRA_mtlsd_DEPENDENCIES = $(srcdir)/daemon/exports.list
 mtlsd_LDADD = $(GNUTLS_LIBS) $(SYSTEMD_LIBS) $(YAML_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS) $(DW_LIBS) $(ELF_LIBS) $(ZLIB_LIBS) -lresolv -lpthread -ldl -lm

@@ -41,6 +41,7 @@ look_instance(struct instance *instance, void *ctx)
 	view->instance = instance_number(instance);
 	view->since = instance_started(instance);
 	view->flags = descriptor->flags;
+	view->has_evict = descriptor->evict != NULL;
 	view->queued = pool != NULL ? pool_queued(pool) : 0;
 	view->threads = scope_space_threads(instance_space(instance));
 	snprintf(view->version, sizeof(view->version), "%s", descriptor->version != NULL ? descriptor->version : "");

@@ -34,6 +34,7 @@ struct supervisor_plugin {
 	uint64_t instance;                   /* its number; 0: none */
 	uint64_t since;                      /* CLOCK_REALTIME seconds of the instance's start */
 	uint32_t flags;                      /* of the descriptor */
+	bool has_evict;                      /* the serving instance can be asked to give memory back */
 	uint64_t requests, inflight, queued; /* requests: of the plugin since the daemon started */
 	uint64_t status[6];                  /* answers by class: [2] 2xx, ...; [0] none */
 	uint64_t refused_full, refused_disabled, refused_breaker, deadline_missed, failed, cancelled;

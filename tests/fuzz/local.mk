@@ -19,15 +19,9 @@ tests_fuzz_fuzz_identity_LDADD = $(GNUTLS_LIBS)
 tests_fuzz_fuzz_gate_SOURCES = tests/fuzz/fuzz-gate.c tests/fuzz/replay.c $(mtlsd_gate)
 tests_fuzz_fuzz_wire_SOURCES = tests/fuzz/fuzz-wire.c tests/fuzz/replay.c daemon/wire.c daemon/error.c
 tests_fuzz_fuzz_wire_LDADD = $(JANSSON_LIBS)
-tests_fuzz_fuzz_commands_SOURCES = tests/fuzz/fuzz-commands.c tests/fuzz/replay.c daemon/wire.c \
-	tests/unit/fake-server.c tests/unit/fake-server.h daemon/command.c daemon/commands.c daemon/command-daemon.c \
-	daemon/command-access.c daemon/router.c daemon/access.c daemon/network.c daemon/glob.c daemon/identity.c \
-	daemon/name.c daemon/target.c \
-	daemon/command-dump.c daemon/command-escapes.c daemon/command-sampling.c $(mtlsd_format) daemon/command-plugin.c daemon/introspect.c \
-	daemon/outlet.c daemon/job.c daemon/log.c \
-	daemon/schema-nearest.c daemon/schema-value.c daemon/error.c
+tests_fuzz_fuzz_commands_SOURCES = tests/fuzz/fuzz-commands.c tests/fuzz/replay.c $(test_commands)
 tests_fuzz_fuzz_commands_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
-tests_fuzz_fuzz_commands_LDADD = $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) -lpthread
+tests_fuzz_fuzz_commands_LDADD = $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) -lpthread -lm
 tests_fuzz_fuzz_heap_SOURCES = tests/fuzz/fuzz-heap.c tests/fuzz/replay.c $(mtlsd_heap)
 tests_fuzz_fuzz_heap_CPPFLAGS = $(AM_CPPFLAGS) -DHEAP_PREFIXED
 tests_fuzz_fuzz_heap_LDADD = $(DW_LIBS) -lpthread

@@ -92,8 +92,14 @@ fake_server_new(void)
 						.filters = fake_filters,
 						.filter_count = 1,
 						.handler = &fake_handler}};
+	static struct config_plugin plugins[] = {
+		{.name = (char *) "leak", .enabled = true, .memory_hard = 64 << 20,
+		 .leak = {.watch = true, .probe = true}},
+		{.name = (char *) "cache", .enabled = true, .memory_hard = 64 << 20, .leak = {.watch = true}},
+	};
 	static struct config config = {
-		.file = (char *) "/etc/mtlsd/mtlsd.yaml", .generation = 4, .routes = routes, .route_count = 1};
+		.file = (char *) "/etc/mtlsd/mtlsd.yaml", .generation = 4, .plugins = plugins, .plugin_count = 2,
+		.routes = routes, .route_count = 1};
 	struct server *server = calloc(1, sizeof(*server));
 
 	if (!server)
@@ -209,6 +215,12 @@ endpoint_stats(const struct endpoint *endpoint, struct endpoint_stats *ret)
 	ret->handshakes_refused[TLS_REVOKED] = 3;
 }
 
+const char *
+endpoint_library(void)
+{
+	return "0.9.75";
+}
+
 size_t
 endpoint_listeners(const struct endpoint *endpoint, struct endpoint_listener *ret, size_t size)
 {
@@ -249,6 +261,8 @@ fake_plugin(size_t index, struct supervisor_plugin *ret)
 		.restarts_leak = 1,
 	};
 	strcpy(ret->name, index == 0 ? "leak" : "cache");
+	ret->has_evict = true;
+	ret->faults = 2;
 	strcpy(ret->version, "1.0");
 	strcpy(ret->summary, index == 0 ? "keeps \033[31mwhat\xff it gets" : "remembers");
 	strcpy(ret->path, "/plugins/leak.so");

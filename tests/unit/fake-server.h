@@ -7,6 +7,7 @@
  * Threads: as the real ones. Owns: its configuration.
  */
 #include "server.h"
+#include "verdict.h"
 
 struct fake_server {
 	struct config *config;
@@ -17,6 +18,9 @@ struct fake_server {
 	size_t sites; /* how many sites leak's dump has */
 	bool hold;    /* changes wait until it is false */
 	bool inside;  /* one waits */
+	bool unwatched; /* there is no overseer */
+	bool stopped;   /* leak's restarts took back too little */
+	enum verdict_outcome outcome; /* of leak, 0: confirmed */
 };
 
 struct fake_server *fake_server(struct server *server);

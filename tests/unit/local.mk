@@ -7,7 +7,7 @@ unit_tests = \
 	tests/unit/test-identity tests/unit/test-access tests/unit/test-router \
 	tests/unit/test-deadline tests/unit/test-gate tests/unit/test-listener tests/unit/test-handover \
 	tests/unit/test-wire tests/unit/test-job tests/unit/test-command-table tests/unit/test-commands \
-	tests/unit/test-log tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render tests/unit/test-top tests/unit/test-format tests/unit/test-difference \
+	tests/unit/test-log tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render tests/unit/test-top tests/unit/test-doctor tests/unit/test-explain tests/unit/test-format tests/unit/test-difference \
 	tests/unit/test-heap tests/unit/test-heap-threads tests/unit/test-scope tests/unit/test-scope-image \
 	tests/unit/test-exposure tests/unit/test-request tests/unit/test-pool tests/unit/test-settings tests/unit/test-fixtures \
 	tests/unit/test-whoami
@@ -66,21 +66,21 @@ tests_unit_test_wire_SOURCES = tests/unit/test-wire.c daemon/wire.c daemon/error
 tests_unit_test_wire_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
 tests_unit_test_job_SOURCES = tests/unit/test-job.c daemon/job.c
 tests_unit_test_job_LDADD = $(CMOCKA_LIBS) $(SYSTEMD_LIBS) -lpthread
-test_commands = tests/unit/fake-server.c tests/unit/fake-server.h daemon/wire.c daemon/command.c daemon/commands.c \
-	daemon/command-access.c daemon/router.c daemon/access.c daemon/network.c daemon/glob.c daemon/identity.c \
-	daemon/name.c daemon/target.c daemon/command-daemon.c daemon/command-dump.c daemon/command-escapes.c daemon/command-sampling.c $(mtlsd_format) daemon/command-list.c daemon/command-plugin.c daemon/command-show.c daemon/introspect.c daemon/outlet.c \
+test_commands = tests/unit/fake-server.c tests/unit/fake-server.h tests/unit/fake-overseer.c daemon/wire.c \
+	daemon/router.c daemon/access.c daemon/network.c daemon/glob.c daemon/identity.c \
+	daemon/name.c daemon/target.c $(mtlsd_commands) $(mtlsd_format) daemon/verdict-text.c daemon/signals.c daemon/event.c daemon/units.c \
 	daemon/job.c daemon/log.c daemon/schema-nearest.c daemon/schema-value.c daemon/error.c
 test_command_fixture = tests/unit/command-fixture.c tests/unit/command-fixture.h $(test_commands)
 test_control_fixture = tests/unit/control-fixture.c tests/unit/control-fixture.h daemon/control.c daemon/handover.c daemon/caller.c \
 	daemon/caller-call.c daemon/caller-job.c daemon/pace.c daemon/peer.c $(test_commands)
 tests_unit_test_command_table_SOURCES = tests/unit/test-command-table.c $(test_command_fixture)
-tests_unit_test_command_table_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) -lpthread
+tests_unit_test_command_table_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) -lpthread -lm
 tests_unit_test_commands_SOURCES = tests/unit/test-commands.c $(test_command_fixture)
-tests_unit_test_commands_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) -lpthread
+tests_unit_test_commands_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) -lpthread -lm
 tests_unit_test_control_SOURCES = tests/unit/test-control.c $(test_control_fixture)
-tests_unit_test_control_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) -lpthread
+tests_unit_test_control_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) -lpthread -lm
 tests_unit_test_caller_SOURCES = tests/unit/test-caller.c $(test_control_fixture)
-tests_unit_test_caller_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) -lpthread
+tests_unit_test_caller_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) -lpthread -lm
 tests_unit_test_arguments_SOURCES = tests/unit/test-arguments.c ctl/arguments.c daemon/schema-nearest.c \
 	daemon/schema-value.c daemon/error.c
 tests_unit_test_arguments_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
@@ -91,6 +91,12 @@ tests_unit_test_render_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/ctl
 tests_unit_test_top_SOURCES = tests/unit/test-top.c ctl/top.c ctl/top-draw.c
 tests_unit_test_top_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) -lm
 tests_unit_test_top_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/ctl
+tests_unit_test_explain_SOURCES = tests/unit/test-explain.c daemon/explain.c daemon/verdict-text.c daemon/signals.c \
+	ctl/render.c daemon/command.c daemon/wire.c daemon/schema-nearest.c daemon/schema-value.c daemon/units.c daemon/error.c
+tests_unit_test_explain_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) -lm
+tests_unit_test_explain_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/ctl
+tests_unit_test_doctor_SOURCES = tests/unit/test-doctor.c daemon/doctor.c daemon/units.c
+tests_unit_test_doctor_LDADD = $(CMOCKA_LIBS)
 
 # dumps
 tests_unit_test_format_SOURCES = tests/unit/test-format.c daemon/pprof.c daemon/format-folded.c daemon/format-pprof.c

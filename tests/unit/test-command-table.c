@@ -92,7 +92,7 @@ check_type(const char *type, const json_t *value)
 	static const struct {
 		const char *name;
 		json_type type;
-	} plain[] = {{"int", JSON_INTEGER}, {"string", JSON_STRING}, {"object", JSON_OBJECT}};
+	} plain[] = {{"int", JSON_INTEGER}, {"string", JSON_STRING}, {"object", JSON_OBJECT}, {"float", JSON_REAL}};
 
 	if (strncmp(type, "[]", 2) == 0)
 		return check_elements(type + 2, value, false);
@@ -136,6 +136,10 @@ static const struct {
 	{"TestAccess", "{\"method\":\"GET\",\"url\":\"/leak/x\",\"cert\":\"" CERTIFICATE "\"}"},
 	{"TestAccess", "{\"method\":\"PUT\",\"url\":\"https://a/leak?b\",\"cert\":\"" CERTIFICATE "\"}"},
 	{"TestAccess", "{\"method\":\"GET\",\"url\":\"/\",\"from\":\"::1\",\"cert\":\"" CERTIFICATE "\"}"},
+	{"Doctor", "{}"},
+	{"Doctor", "{\"plugin\":\"cache\"}"},
+	{"Explain", "{\"plugin\":\"leak\"}"},
+	{"Explain", "{\"plugin\":\"cache\"}"},
 	{"Dump", "{\"plugin\":\"leak\",\"peak\":true}"},
 	{"Dump", "{\"plugin\":\"leak\",\"base\":{\"plugin\":\"leak\",\"sites\":[]}}"},
 	{"Escapes", "{}"},

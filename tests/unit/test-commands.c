@@ -210,6 +210,176 @@ test_show_names_refusals_and_faults(void **state)
 	json_decref(reply);
 }
 
+/* --- leaks ----------------------------------------------------------------------------------------------- */
+
+static void
+test_list_and_status_tell_verdicts(void **state)
+{
+	struct fake_server *fake = fake_server(((struct fixture *) *state)->server);
+	json_t *reply = run_well(*state, "List", "{}");
+	const json_t *plugins = json_object_get(reply, "plugins"), *leak = json_array_get(plugins, 0);
+
+	assert_string_equal(word(leak, "verdict"), "confirmed");
+	assert_string_equal(word(leak, "class"), "leak");
+	assert_int_equal(number(leak, "seconds_to_limit"), 11400);
+	assert_string_equal(word(json_array_get(plugins, 1), "verdict"), "ok");
+	assert_null(json_object_get(json_array_get(plugins, 1), "seconds_to_limit"));
+	json_decref(reply);
+	reply = run_well(*state, "Status", "{}");
+	assert_int_equal(number(json_object_get(reply, "plugins"), "leaks_confirmed"), 1);
+	assert_int_equal(number(json_object_get(reply, "plugins"), "leaks_likely"), 0);
+	json_decref(reply);
+	fake->unwatched = true;
+	reply = run_well(*state, "List", "{}");
+	assert_null(json_object_get(json_array_get(json_object_get(reply, "plugins"), 0), "verdict"));
+	json_decref(reply);
+	reply = run_well(*state, "Show", "{\"plugin\":\"leak\"}");
+	assert_null(json_object_get(reply, "leak"));
+	assert_int_equal(json_array_size(json_object_get(reply, "history")), 0);
+	json_decref(reply);
+}
+
+static void
+test_show_tells_verdict_and_history(void **state)
+{
+	json_t *reply = run_well(*state, "Show", "{\"plugin\":\"leak\"}");
+	const json_t *leak = json_object_get(reply, "leak"), *history = json_object_get(reply, "history");
+
+	assert_non_null(strstr(word(leak, "sentence"), "at spill (leak.c:41)"));
+	assert_string_equal(word(leak, "next"), "restart at a quiet moment");
+	assert_int_equal(json_array_size(history), 4);
+	assert_string_equal(word(json_array_get(history, 3), "event"), "confirmed");
+	json_decref(reply);
+}
+
+static void
+test_explain_names_sites_and_tests(void **state)
+{
+	json_t *reply = run_well(*state, "Explain", "{\"plugin\":\"leak\"}");
+	const json_t *site = json_array_get(json_object_get(reply, "sites"), 0);
+	const json_t *test = json_array_get(json_object_get(reply, "tests"), 1);
+	struct config_plugin *cache = &fake_server(((struct fixture *) *state)->server)->config->plugins[1];
+
+	assert_true(json_is_true(json_object_get(reply, "leak")));
+	assert_string_equal(word(site, "function"), "spill");
+	assert_string_equal(word(site, "place"), "leak.c:41");
+	assert_string_equal(word(test, "name"), "growth");
+	assert_string_equal(word(test, "wanted"), ">= 32768 bytes");
+	assert_true(json_is_false(json_object_get(test, "passed")));
+	/* Of the history only what is about probes. */
+	assert_int_equal(json_array_size(json_object_get(reply, "history")), 2);
+	assert_true(json_is_true(json_object_get(json_object_get(reply, "probe"), "confirmed")));
+	json_decref(reply);
+	reply = run_well(*state, "Explain", "{\"plugin\":\"cache\"}");
+	assert_true(json_is_false(json_object_get(reply, "leak")));
+	assert_null(json_object_get(reply, "growth"));
+	json_decref(reply);
+	fake_server(((struct fixture *) *state)->server)->unwatched = true;
+	run_badly(*state, "Explain", "{\"plugin\":\"leak\"}", -ENODATA, "nothing is known of leak yet: it is ready");
+	cache->leak.watch = false;
+	run_badly(*state, "Explain", "{\"plugin\":\"cache\"}", -ENODATA, "memory.leak.watch is off");
+	cache->leak.watch = true;
+	run_badly(*state, "Explain", "{\"plugin\":\"leek\"}", -ENOENT, "did you mean \"leak\"");
+}
+
+static void
+test_explain_records(void **state)
+{
+	struct error error = {0};
+	json_t *reply = NULL;
+	char text[64] = "";
+	FILE *file = tmpfile();
+
+	assert_non_null(file);
+	assert_int_equal(run_output(*state, "Explain", "{\"plugin\":\"leak\",\"record\":true}", fileno(file), &reply,
+				    NULL),
+			 0);
+	rewind(file);
+	assert_non_null(fgets(text, sizeof(text), file));
+	assert_string_equal(text, "a record of leak\n");
+	assert_int_equal(number(json_object_get(reply, "written"), "bytes"), 17);
+	json_decref(reply);
+	/* No record is no missing plugin. */
+	assert_int_equal(run_output(*state, "Explain", "{\"plugin\":\"cache\",\"record\":true}", fileno(file), &reply,
+				    &error),
+			 -ENODATA);
+	assert_non_null(strstr(error.text, "nothing was recorded of cache"));
+	fclose(file);
+}
+
+static bool
+has_finding(const json_t *reply, const char *check, const char *plugin)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(json_object_get(reply, "findings"), i, row) {
+		const char *of = json_string_value(json_object_get(row, "plugin"));
+
+		if (strcmp(word(row, "check"), check) == 0 && strcmp(of ? of : "", plugin) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void
+test_doctor_gathers_and_orders(void **state)
+{
+	struct fake_server *fake = fake_server(((struct fixture *) *state)->server);
+	json_t *reply = run_well(*state, "Doctor", "{}");
+	const json_t *first = json_array_get(json_object_get(reply, "findings"), 0), *report, *line;
+	size_t i, seen = 0;
+
+	assert_true(json_is_true(json_object_get(reply, "leak")));
+	assert_true(json_is_false(json_object_get(reply, "well")));
+	assert_int_equal(number(reply, "plugins"), 2);
+	assert_string_equal(word(first, "check"), "leak");
+	assert_string_equal(word(first, "plugin"), "leak");
+	assert_string_equal(word(first, "next"), "mtlsctl explain leak");
+	assert_true(has_finding(reply, "refused", "leak"));
+	assert_true(has_finding(reply, "bad-frees", "leak"));
+	/* What only requests that end badly leave behind. */
+	assert_true(has_finding(reply, "error-escapes", "leak"));
+	assert_false(has_finding(reply, "error-escapes", "cache"));
+	assert_true(has_finding(reply, "no-probe", "cache"));
+	assert_false(has_finding(reply, "no-probe", "leak"));
+	assert_false(has_finding(reply, "restarts-stopped", "leak"));
+	assert_true(has_finding(reply, "http-library", ""));
+	report = json_object_get(reply, "report");
+	assert_string_equal(json_string_value(json_array_get(report, 0)),
+			    "bad      leak: leaks 16.2 \xc2\xb1 0.4 bytes per request at spill (leak.c:41), 3h10min");
+	assert_string_equal(json_string_value(json_array_get(report, 1)),
+			    "         to its limit, confirmed by probe");
+	assert_string_equal(json_string_value(json_array_get(report, 2)), "         -> mtlsctl explain leak");
+	json_array_foreach(report, i, line) {
+		assert_true(json_string_length(line) <= 82);
+	}
+	json_decref(reply);
+	/* One plugin, and nothing of the daemon. */
+	fake->outcome = VERDICT_SUSPECT;
+	fake->stopped = true;
+	reply = run_well(*state, "Doctor", "{\"plugin\":\"leak\"}");
+	assert_true(json_is_false(json_object_get(reply, "leak")));
+	assert_true(has_finding(reply, "suspect", "leak"));
+	assert_true(has_finding(reply, "restarts-stopped", "leak"));
+	assert_false(has_finding(reply, "http-library", ""));
+	assert_false(has_finding(reply, "no-probe", "cache"));
+	json_decref(reply);
+	/* What is the same of both is said once. */
+	fake->unwatched = true;
+	fake->config->plugins[1].leak.watch = false;
+	reply = run_well(*state, "Doctor", "{}");
+	fake->config->plugins[1].leak.watch = true;
+	assert_true(has_finding(reply, "not-watched", "cache"));
+	assert_false(has_finding(reply, "not-watched", "leak"));
+	json_array_foreach(json_object_get(reply, "report"), i, line) {
+		seen += strstr(json_string_value(line), "cache, leak: 4 allocations got NULL") != NULL;
+	}
+	assert_int_equal(seen, 1);
+	json_decref(reply);
+	run_badly(*state, "Doctor", "{\"plugin\":\"leek\"}", -ENOENT, "did you mean \"leak\"");
+}
+
 /* --- escapes --------------------------------------------------------------------------------------------- */
 
 static void
@@ -414,6 +584,11 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_routes_say_who_may, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_words_of_plugins_become_utf8, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_show_names_refusals_and_faults, command_setup, command_teardown),
+		cmocka_unit_test_setup_teardown(test_list_and_status_tell_verdicts, command_setup, command_teardown),
+		cmocka_unit_test_setup_teardown(test_show_tells_verdict_and_history, command_setup, command_teardown),
+		cmocka_unit_test_setup_teardown(test_explain_names_sites_and_tests, command_setup, command_teardown),
+		cmocka_unit_test_setup_teardown(test_explain_records, command_setup, command_teardown),
+		cmocka_unit_test_setup_teardown(test_doctor_gathers_and_orders, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_escapes_name_route_and_status, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_dump_names_the_site, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_dump_divides_a_site_among_its_callers, command_setup,

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What an operator is told of leaks and other trouble: doctor, explain, replay, and the verdicts in list and show."""
+import json
+import re
+import subprocess
+
+import harness
+import pytest
+from harness import ROOT, wait_for
+
+RECORDS = ROOT / "tests/unit/records"
+layered = pytest.mark.skipif(not harness.HEAP_LAYER, reason="built without the heap layer")
+
+#: Judged at once.
+YOUNG = dict(leak=dict(warm_up="0s", warm_up_requests=100))
+
+
+def doctor(d, *arguments):
+    """(exit code, the reply, what a person reads) of mtlsctl doctor."""
+    code, out, err = d.ctl_raw("--json", "doctor", *arguments)
+    assert code in (0, 10), err
+    again, text, _ = d.ctl_raw("doctor", *arguments)
+    assert again == code
+    assert max(map(len, text.splitlines())) < 80
+    return code, json.loads(out), text
+
+
+def checks(reply, plugin=None):
+    return {row["check"] for row in reply["findings"] if row.get("plugin") == plugin}
+
+
+# --- doctor ------------------------------------------------------------------------------------------------------
+
+
+@layered
+def test_nothing_wrong_is_a_sentence_too(daemon):
+    d = daemon(plugins=[dict(name="cache", path="cache.so")])
+    code, reply, text = doctor(d)
+    assert code == 0 and reply["well"] and not reply["leak"] and reply["plugins"] == 1
+    assert text.splitlines()[-1].startswith("nothing wrong: 1 plugin looked at")
+    assert all(row["severity"] == "note" for row in reply["findings"])
+
+
+@layered
+def test_findings_come_worst_first_with_a_command_each(daemon):
+    d = daemon(plugins=[dict(name="echo", path="echo.so"), dict(name="broken", path="noinit.so"),
+                        dict(name="off", path="echo.so", enabled=False),
+                        dict(name="greedy", path="overlimit.so", memory=dict(soft="1MiB", hard="1MiB"))])
+    client = d.client()
+    for _ in range(10):
+        client.get("/greedy")
+    code, reply, text = doctor(d)
+    assert code == 0 and not reply["well"] and not reply["leak"]
+    assert "failed" in checks(reply, "broken")
+    assert "refused" in checks(reply, "greedy")
+    assert "disabled" in checks(reply, "off")
+    severities = [row["severity"] for row in reply["findings"]]
+    assert severities == sorted(severities, key=["bad", "warning", "note"].index)
+    refused = next(row for row in reply["findings"] if row["check"] == "refused")
+    assert re.search(r"^\d+ allocations? got NULL at its hard limit of 1\.0MiB, .* overlimit_request "
+                     r"\(overlimit\.c:\d+\)$", refused["sentence"])
+    assert "-> mtlsctl dump greedy" in text and "nothing wrong" not in text
+    # The commands it names are commands.
+    for row in reply["findings"]:
+        if row.get("next", "").startswith("mtlsctl ") and row["check"] != "failed":
+            code, _, err = d.ctl_raw(*row["next"].split()[1:])
+            assert code == 0, err
+
+
+@layered
+def test_one_plugin(daemon):
+    d = daemon(plugins=[dict(name="echo", path="echo.so"), dict(name="broken", path="noinit.so")])
+    _, reply, _ = doctor(d, "echo")
+    assert {row["plugin"] for row in reply["findings"]} <= {"echo"}
+    code, _, err = d.ctl_raw("doctor", "ecco")
+    assert code == 4 and "echo" in err
+
+
+@layered
+def test_bad_frees_are_named(daemon):
+    d = daemon(plugins=[dict(name="doublefree", path="doublefree.so")])
+    client = d.client()
+    for _ in range(3):
+        client.get("/doublefree/double")
+    _, reply, _ = doctor(d)
+    row = next(row for row in reply["findings"] if row["check"] == "bad-frees")
+    assert re.search(r"it freed \d+ times? .*doublefree\.c:\d+\)$", row["sentence"])
+
+
+def test_settings_worth_a_note(daemon):
+    d = daemon(plugins=[dict(name="echo", path="echo.so", memory=dict(leak=dict(watch=False))),
+                        dict(name="cache", path="cache.so", memory=dict(leak=dict(probe=dict(allow=False))))])
+    _, reply, text = doctor(d)
+    assert {"no-evict-hook", "not-watched"} <= checks(reply, "echo")
+    assert "no-probe" in checks(reply, "cache")
+    assert "memory.leak.watch" in text
+
+
+def test_the_readonly_socket_is_enough(daemon):
+    d = daemon(start=False)
+    readonly = str(d.run_directory / "readonly.sock")
+    d.config["control"]["readonly_socket"] = readonly
+    d.write()
+    d.start()
+    assert d.ctl_raw("doctor", socket=readonly)[0] == 0
+
+
+# --- a leak ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def leaking(module_daemon):
+    """A plugin that keeps 16 bytes a request and has no evict hook: likely is as sure as it gets."""
+    d = module_daemon(plugins=[dict(name="leak", path="leak.so", config=dict(bytes=16), memory=YOUNG),
+                               dict(name="echo", path="echo.so", memory=YOUNG)])
+    load, other = d.load("/leak", connections=4), d.load("/echo", connections=1)
+    wait_for(lambda: verdict(d, "leak") == "likely", "the verdict", timeout=180)
+    for one in (load, other):
+        assert one.stop()["failures"] == 0
+    return d
+
+
+def verdict(d, plugin):
+    return next(row for row in d.ctl("list")["plugins"] if row["name"] == plugin).get("verdict")
+
+
+@layered
+def test_a_leak_is_exit_code_10(leaking):
+    code, reply, text = doctor(leaking)
+    first = reply["findings"][0]
+    assert code == 10 and reply["leak"] and not reply["well"]
+    assert (first["check"], first["plugin"], first["next"]) == ("likely-leak", "leak", "mtlsctl explain leak")
+    assert "leak_keep (leak.c:" in first["sentence"]
+    assert text.startswith("bad      leak: ")
+    assert "likely-leak" not in checks(reply, "echo")
+    assert doctor(leaking, "echo")[0] == 0
+
+
+@layered
+def test_explain_tells_every_test(leaking):
+    code, out, err = leaking.ctl_raw("--json", "explain", "leak")
+    assert code == 10, err
+    reply = json.loads(out)
+    assert (reply["verdict"], reply["class"], reply["growth"]["axis"]) == ("likely", "leak", "request")
+    assert 12 <= reply["growth"]["per_request"] <= 20
+    assert reply["sites"][0]["function"] == "leak_keep" and reply["sites"][0]["place"].startswith("leak.c:")
+    assert len(reply["tests"]) >= 3 and any(test["passed"] for test in reply["tests"])
+    for test in reply["tests"]:
+        assert test["name"] and test["relation"] in (">=", "<=", ">", "<", "=")
+    code, text, _ = leaking.ctl_raw("explain", "leak")
+    assert code == 10 and re.search(r"^TEST +VALUE +WANTED +PASSED$", text, re.MULTILINE)
+    assert "no evict hook" in text
+    # A plugin that is well has its reasons too.
+    assert leaking.ctl("explain", "echo")["leak"] is False
+    assert leaking.ctl_raw("explain", "nobody")[0] == 4
+
+
+@layered
+def test_verdicts_in_list_show_status_and_top(leaking):
+    assert re.search(r"^leak +ready +likely ", leaking.ctl_text("list"), re.MULTILINE)
+    shown = leaking.ctl("show", "leak")
+    assert shown["leak"]["verdict"] == "likely" and "leak_keep" in shown["leak"]["sentence"]
+    assert "likely" in [row["event"] for row in shown["history"]]
+    assert "verdicts and actions" in leaking.ctl_text("show", "leak")
+    assert leaking.ctl("status")["plugins"]["leaks_likely"] == 1
+    picture = json.loads(leaking.ctl_raw("--json", "top", "--once", "--interval", "100ms")[1])
+    assert [plugin["name"] for plugin in picture["plugins"]] == ["leak", "echo"]
+    assert picture["plugins"][0]["verdict"] == "likely" and picture["plugins"][0]["seconds_to_limit"] > 0
+
+
+@layered
+def test_record_and_replay(leaking, tmp_path):
+    record = tmp_path / "leak.record"
+    code, text, err = leaking.ctl_raw("explain", "leak", "--record", str(record))
+    assert code == 10, err
+    assert "recorded" in text and record.read_text().startswith("mtlsd-record 1\n")
+    # The same verdict, without a daemon.
+    code, out, err = leaking.ctl_raw("--json", "replay", str(record), socket=str(tmp_path / "nobody"))
+    assert code == 10, err
+    replayed = json.loads(out)
+    assert (replayed["verdict"], replayed["class"]) == ("likely", "leak")
+    assert replayed["sites"][0]["function"] == "leak_keep"
+    # A file nobody can write to is refused before the daemon is asked.
+    code, _, err = leaking.ctl_raw("explain", "leak", "--record", str(tmp_path / "no" / "such" / "folder"))
+    assert code == 1 and "No such file" in err
+
+
+# --- replay ------------------------------------------------------------------------------------------------------
+
+
+def replay(tmp_path, *arguments):
+    done = subprocess.run([str(harness.BUILD / "mtlsctl"), "--socket", str(tmp_path / "nobody"), "replay", *arguments],
+                          capture_output=True, text=True, timeout=60)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("name,code,word", [
+    ("sixteen-bytes", 10, "confirmed"), ("sixteen-bytes-no-hook", 10, "likely"), ("one-byte", 10, "confirmed"),
+    ("full-cache", 0, "ok"),
+])
+def test_replay(tmp_path, name, code, word):
+    found, out, err = replay(tmp_path, str(RECORDS / f"{name}.record"))
+    assert found == code, err
+    assert re.search(rf"^verdict +{word}$", out, re.MULTILINE)
+
+
+def test_replay_refuses_what_is_no_record(tmp_path):
+    good = (RECORDS / "one-byte.record").read_text().splitlines(keepends=True)
+    bad = tmp_path / "bad"
+    bad.write_text("".join(good[:5] + ["nonsense\n"] + good[5:]))
+    code, out, err = replay(tmp_path, str(bad))
+    assert code == 1 and out == "" and str(bad) in err and "6" in err
+    bad.write_bytes(b"\0\xff" * 1000)
+    assert replay(tmp_path, str(bad))[0] == 1
+    assert replay(tmp_path, str(tmp_path / "nowhere"))[0] == 1
+    assert replay(tmp_path, str(tmp_path))[0] == 1
+    assert replay(tmp_path)[0] == 2
