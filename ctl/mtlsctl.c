@@ -39,6 +39,7 @@ static const struct usage_option mtlsctl_options[] = {
 	{"--timeout", "DURATION", "wait no longer for the reply (jobs go on in the daemon)"},
 	{"--help", "", "this help, or a command's"},
 	{"--version", "", "mtlsctl's version"},
+	{"--print-commands", "", "mtlsctl's own options and commands as JSON"},
 	{NULL, NULL, NULL},
 };
 
@@ -56,7 +57,7 @@ static const struct {
 
 struct mtlsctl {
 	const char *socket;
-	bool json, legend, help, version;
+	bool json, legend, help, version, print;
 	bool spool;      /* what the daemon wrote is shown instead of its reply */
 	int64_t timeout; /* microseconds; 0: none was given */
 	char **words;    /* what is not one of our own options: the command and its arguments */
@@ -89,6 +90,8 @@ mtlsctl_take_option(struct mtlsctl *self, const char *name, const char *value, s
 		self->help = true;
 	else if (strcmp(name, "--version") == 0)
 		self->version = true;
+	else if (strcmp(name, "--print-commands") == 0)
+		self->print = true;
 	else if (schema_value_duration(value, &self->timeout) < 0 || self->timeout == 0)
 		return error_set(error, -EINVAL, "--timeout: \"%.60s\" is not a duration such as 500ms, 10s or 5min",
 				 value);
@@ -415,12 +418,29 @@ mtlsctl_help(struct mtlsctl *self)
 	return MTLSCTL_OK;
 }
 
+/* The manual and shell completion are printed from this. */
+static enum mtlsctl_exit
+mtlsctl_print_commands(const struct mtlsctl *self)
+{
+	json_t *options = json_array(), *whole;
+
+	for (const struct usage_option *o = mtlsctl_options; o->name; o++)
+		json_array_append_new(options, json_pack("{s:s, s:s, s:s}", "name", o->name, "metavar", o->metavar,
+							 "help", o->help));
+	whole = json_pack("{s:o, s:O}", "options", options, "commands", self->local);
+	mtlsctl_print_json(stdout, whole);
+	json_decref(whole);
+	return MTLSCTL_OK;
+}
+
 static enum mtlsctl_exit
 mtlsctl_run(struct mtlsctl *self)
 {
 	struct error error = {0};
 	const json_t *command;
 
+	if (self->print)
+		return mtlsctl_print_commands(self);
 	if (self->version) {
 		puts("mtlsctl " PACKAGE_VERSION);
 		return MTLSCTL_OK;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "command.h"
 #include "config.h"
 #include "crash.h"
 #include "event.h"
@@ -23,11 +24,26 @@ print_help(void)
 	     "  mtlsd --check-config [FILE]        report every mistake with its place; start nothing\n"
 	     "  mtlsd --print-config-reference     every option with type, range, default and meaning\n"
 	     "  mtlsd --print-catalog              the journal's message catalog (etc/mtlsd.catalog)\n"
+	     "  mtlsd --print-commands             what mtlsctl can ask of the daemon, as JSON\n"
 	     "  mtlsd --version\n"
 	     "  mtlsd --help\n"
 	     "\n"
 	     "Signals: SIGTERM drains and ends, SIGHUP reads the configuration again.\n"
 	     "Operate it with mtlsctl. Exit codes: 0 ok, 1 failed, 2 usage.");
+}
+
+/* The manual and shell completion are printed from this. */
+static int
+print_commands(void)
+{
+	json_t *array = json_array();
+
+	for (const struct command *c = command_table; c->help != NULL; c++)
+		if (c->name != NULL)
+			json_array_append_new(array, command_describe(c));
+	int r = json_dumpf(array, stdout, JSON_INDENT(1));
+	json_decref(array);
+	return r < 0 || putchar('\n') == EOF ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 /* Certificates, keys and lists as the daemon would load them. */
@@ -100,12 +116,13 @@ run(const char *path)
 int
 main(int argc, char **argv)
 {
-	enum { OPTION_CHECK = 256, OPTION_REFERENCE, OPTION_CATALOG, OPTION_VERSION };
+	enum { OPTION_CHECK = 256, OPTION_REFERENCE, OPTION_CATALOG, OPTION_COMMANDS, OPTION_VERSION };
 	static const struct option options[] = {
 		{"config", required_argument, NULL, 'c'},
 		{"check-config", no_argument, NULL, OPTION_CHECK},
 		{"print-config-reference", no_argument, NULL, OPTION_REFERENCE},
 		{"print-catalog", no_argument, NULL, OPTION_CATALOG},
+		{"print-commands", no_argument, NULL, OPTION_COMMANDS},
 		{"version", no_argument, NULL, OPTION_VERSION},
 		{"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0},
@@ -127,6 +144,8 @@ main(int argc, char **argv)
 		case OPTION_CATALOG:
 			event_print_catalog(stdout);
 			return EXIT_SUCCESS;
+		case OPTION_COMMANDS:
+			return print_commands();
 		case OPTION_VERSION:
 			puts("mtlsd " PACKAGE_VERSION);
 			return EXIT_SUCCESS;

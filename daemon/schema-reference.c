@@ -36,7 +36,7 @@ print_row(const struct schema_row *row, const char *name, FILE *out)
 	char what[500], facts[700];
 
 	schema_value_describe(row, what, sizeof(what));
-	(void) snprintf(facts, sizeof(facts), "%s%s%s%s%s%s", what, row->unit ? ", " : "", row->unit ? row->unit : "",
+	(void) snprintf(facts, sizeof(facts), "%s%s%s%s%s%s.", what, row->unit ? ", " : "", row->unit ? row->unit : "",
 			row->fallback ? "; default " : "", row->fallback ? row->fallback : "",
 			row->required ? "; required" : "");
 	(void) fprintf(out, "%s\n", name);
