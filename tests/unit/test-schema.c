@@ -412,8 +412,8 @@ test_reference(void **state UNUSED)
 	assert_non_null(
 		strstr(text, "app.size\n    a size such as 4096, 16KiB or 64MiB from 0 to 1TiB; default 64KiB.\n"));
 	assert_non_null(strstr(text, "app.inner.depth\n    a whole number from 1 to 9; default 3.\n"));
-	assert_non_null(strstr(text, "app.items[].name\n    a word or text; required\n"));
-	assert_non_null(strstr(text, "app.choice\n    one of off, soft or required; default soft\n"));
+	assert_non_null(strstr(text, "app.items[].name\n    a word or text; required.\n"));
+	assert_non_null(strstr(text, "app.choice\n    one of off, soft or required; default soft.\n"));
 }
 
 int
