@@ -10,7 +10,7 @@ unit_tests = \
 	tests/unit/test-log tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render tests/unit/test-top tests/unit/test-doctor tests/unit/test-explain tests/unit/test-format tests/unit/test-difference \
 	tests/unit/test-heap tests/unit/test-heap-threads tests/unit/test-scope tests/unit/test-scope-image \
 	tests/unit/test-exposure tests/unit/test-request tests/unit/test-pool tests/unit/test-settings tests/unit/test-fixtures \
-	tests/unit/test-whoami
+	tests/unit/test-whoami tests/unit/test-corpus
 unit_tests += tests/unit/test-policy tests/unit/test-budget tests/unit/test-breaker tests/unit/test-archive
 unit_tests += tests/unit/test-record tests/unit/test-inspector
 check_PROGRAMS += $(unit_tests)
@@ -160,3 +160,8 @@ tests_unit_test_inspector_LDADD = $(CMOCKA_LIBS) -lpthread -lm
 tests_unit_test_record_SOURCES = tests/unit/test-record.c $(mtlsd_judge) daemon/units.c daemon/error.c
 tests_unit_test_record_LDADD = $(CMOCKA_LIBS) -lm
 EXTRA_DIST += tests/unit/records
+
+# the leak corpus
+tests_unit_test_corpus_SOURCES = tests/unit/test-corpus.c tests/leaks/baseline.c tests/leaks/label.c tests/leaks/score.c \
+	tests/leaks/traffic.c
+tests_unit_test_corpus_LDADD = $(CMOCKA_LIBS) -lm
