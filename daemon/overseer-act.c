@@ -53,9 +53,9 @@ ward_sentence(const struct ward *ward, char *ret, size_t size)
 
 /* --- the verbs --------------------------------------------------------------------------------------------------- */
 
-/* Returns what was measured to be gone; negative errno. */
+/* Returns what was measured to be gone; negative errno. A routine eviction that gives nothing is no news. */
 static int64_t
-evict(const struct sight *sight, uint64_t target, int level, const char *why, bool quietly)
+evict(const struct sight *sight, uint64_t target, int level, const char *why, bool is_routine, bool quietly)
 {
 	struct overseer *overseer = sight->overseer;
 	struct ward *ward = sight->ward;
@@ -70,11 +70,12 @@ evict(const struct sight *sight, uint64_t target, int level, const char *why, bo
 		return r;
 	}
 	uint64_t freed = eviction.live_before > eviction.live_after ? eviction.live_before - eviction.live_after : 0;
-	if (!quietly && eviction.hook)
+	bool vain = eviction.claimed == 0 && freed == 0;
+	if (!quietly && eviction.hook && !(vain && is_routine))
 		ward_tell(overseer, ward, EVENT_EVICTED, "evicted %s: it claims %s, %s less are live", why,
 			  units_format_size(eviction.claimed, claimed, sizeof(claimed)),
 			  units_format_size(freed, measured, sizeof(measured)));
-	else if (!quietly)
+	else if (!quietly && !eviction.hook)
 		ward_tell(overseer, ward, EVENT_EVICTED, "has no evict hook: only free pages were given back");
 	return (int64_t) freed;
 }
@@ -242,7 +243,7 @@ ward_evict(const struct sight *sight, const struct policy_decision *decision)
 			  : ward->policy.evicted_near ? "near its hard limit"
 						      : "above its soft limit";
 
-	int64_t freed = evict(sight, decision->evict_target, decision->evict_level, why, quietly);
+	int64_t freed = evict(sight, decision->evict_target, decision->evict_level, why, decision->for_limit, quietly);
 	if (decision->for_limit)
 		policy_evicted(&ward->policy, sight->now, freed > 0 ? (uint64_t) freed : 0);
 }
@@ -252,23 +253,24 @@ ward_do(struct sight *sight, const struct policy_decision *decision)
 {
 	ward_tell_verdict(sight, decision);
 	ward_tell_limits(sight, decision);
+	ward_hold(sight, decision);
 	if ((decision->actions & POLICY_DUMP) != 0)
 		dump(sight);
 	if ((decision->actions & POLICY_EVICT) != 0)
 		ward_evict(sight, decision);
 	if ((decision->actions & POLICY_BREAKER) != 0)
 		breaker_trip(plugin_breaker(sight->handle), sight->now);
-	ward_hold(sight, decision);
 	if ((decision->actions & POLICY_RESTART) != 0)
 		repair_begin(sight, decision->reason);
 }
 
 static void
-ward_decide(struct sight *sight)
+ward_facts(struct sight *sight, struct policy_facts *ret)
 {
 	const struct config_plugin *plugin = sight->plugin;
 	struct ward *ward = sight->ward;
-	struct policy_facts facts = {
+
+	*ret = (struct policy_facts){
 		.now = sight->now,
 		.verdict = ward->inspection != NULL ? &ward->verdict : NULL,
 		.own = sight->own,
@@ -280,15 +282,40 @@ ward_decide(struct sight *sight)
 		.stopped = ward->stopped,
 		.random = overseer_random(sight->overseer),
 	};
-	struct policy_decision decision;
+	ret->has_planned = budget_has_planned(&ward->budget, &plugin->budget, sight->now, &ret->planned_wait) &&
+			   budget_may_retry(&ward->budget, sight->now, &ret->planned_wait);
+}
 
-	budget_healthy(&ward->budget, &plugin->budget, sight->now);
-	facts.has_planned = budget_has_planned(&ward->budget, &plugin->budget, sight->now, &facts.planned_wait) &&
-			    budget_may_retry(&ward->budget, sight->now, &facts.planned_wait);
-	policy_decide(&plugin->policy, &ward->policy, &facts, &decision);
-	ward_do(sight, &decision);
+/* Near the limit an eviction is looked at at once: whether it helped decides whether requests may come in. */
+static bool
+ward_looks_again(struct sight *sight, const struct policy_decision *decision)
+{
+	struct supervisor_plugin now;
+
+	if (!decision->for_limit || decision->evict_target != UINT64_MAX || (decision->actions & POLICY_RESTART) != 0 ||
+	    supervisor_find(sight->overseer->supervisor, sight->ward->name, &now) < 0)
+		return false;
+	sight->own = now.own.live_bytes;
+	sight->foreign = now.foreign.live_bytes;
+	return true;
+}
+
+static void
+ward_decide(struct sight *sight)
+{
+	struct ward *ward = sight->ward;
+	struct policy_decision decision;
+	struct policy_facts facts;
+
+	budget_healthy(&ward->budget, &sight->plugin->budget, sight->now);
+	do {
+		ward_facts(sight, &facts);
+		policy_decide(&sight->plugin->policy, &ward->policy, &facts, &decision);
+		ward_do(sight, &decision);
+	} while (ward_looks_again(sight, &decision));
 	pthread_mutex_lock(&sight->overseer->lock);
-	snprintf(ward->view.next, sizeof(ward->view.next), "%s", decision.next);
+	if (!atomic_load(&ward->repair.busy))
+		snprintf(ward->view.next, sizeof(ward->view.next), "%s", decision.next);
 	pthread_mutex_unlock(&sight->overseer->lock);
 }
 

@@ -35,7 +35,7 @@ repair_begin(const struct sight *sight, enum policy_reason reason)
 	budget_planned(&ward->budget, sight->now);
 	repair->failed_start = false;
 	repair->reason = reason;
-	repair->first = ward->first_held;
+	repair->first = reason == POLICY_LEAK ? ward->first_held : 0;
 	repair->own = sight->own;
 	repair->held = sight->own + sight->foreign;
 	repair_push(sight);

@@ -121,7 +121,6 @@ ward_adopt(struct sight *sight)
 
 	if (ward->generation == sight->config->generation)
 		return;
-	breaker_set(plugin_breaker(sight->handle), &sight->plugin->breaker);
 	/* Whoever loads the configuration again may have cured what was wrong. */
 	if (ward->generation != 0) {
 		ward->stopped = ward->gave_up = false;

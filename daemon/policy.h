@@ -93,7 +93,8 @@ void policy_decide(const struct policy_settings *settings, struct policy *policy
 		   struct policy_decision *ret);
 /* The ramp's eviction gave so many bytes back. */
 void policy_evicted(struct policy *policy, uint64_t now, uint64_t freed);
-/* After a restart for a leak: first, held, left: live bytes (own and foreign) when the old instance began, when it was
- * replaced, and now. True: it took back too little for the leak to lie in the instance. A plugin whose honest data are
- * large is given credit for what grew alone. */
+/* After a restart: first, held, left: live bytes (own and foreign) when the old instance began, when it was replaced,
+ * and now. True: it took back too little for the leak to lie in the instance. A plugin whose honest data are large is
+ * judged by what grew alone; not so near the limit, where first is 0: there a restart either makes room or it does
+ * not. */
 bool policy_is_elsewhere(uint64_t first, uint64_t held, uint64_t left);

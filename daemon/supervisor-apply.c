@@ -256,6 +256,8 @@ adopt_unit(struct change *change, size_t i)
 	if (current != NULL && plugin != NULL)
 		scope_space_set_limits(instance_space(current),
 				       &(struct heap_limits){plugin->memory_soft, plugin->memory_hard});
+	if (plugin != NULL)
+		breaker_set(plugin_breaker(unit->plugin), &plugin->breaker);
 	if (plugin != NULL) {
 		uint64_t interval = unit_sampling(unit, plugin);
 		unit->sampling_set = unit->sampling_set && interval == unit->sampling;

@@ -278,6 +278,7 @@ promote(struct supervisor *supervisor, struct unit *unit)
 	unit->state = before != NULL ? SUPERVISOR_DRAINING : SUPERVISOR_READY;
 	unit->last_error[0] = '\0';
 	unit->fault_pending = false; /* that was the instance before */
+	breaker_stop(plugin_breaker(unit->plugin), false);
 	pthread_mutex_unlock(&supervisor->lock);
 	return before;
 }
