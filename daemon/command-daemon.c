@@ -130,6 +130,15 @@ status_memory(void)
 			 (json_int_t) (pages * (unsigned long long) sysconf(_SC_PAGESIZE)));
 }
 
+static json_t *
+status_access_log(const struct server *server)
+{
+	struct accesslog_counts counts;
+
+	server_access_log(server, &counts);
+	return json_pack("{s:I, s:I}", "written", (json_int_t) counts.written, "dropped", (json_int_t) counts.dropped);
+}
+
 int
 command_status(const struct command_call *call, json_t **ret, struct error *error)
 {
@@ -141,15 +150,15 @@ command_status(const struct command_call *call, json_t **ret, struct error *erro
 
 	endpoint_stats(endpoint, &stats);
 	return command_reply(
-		json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:I, s:s, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o}", "version",
-			  PACKAGE_VERSION, "state", server_state(server), "pid", (json_int_t) getpid(), "started",
-			  (json_int_t) started, "uptime", (json_int_t) (now > started ? now - started : 0),
+		json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:I, s:s, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o}",
+			  "version", PACKAGE_VERSION, "state", server_state(server), "pid", (json_int_t) getpid(),
+			  "started", (json_int_t) started, "uptime", (json_int_t) (now > started ? now - started : 0),
 			  "configuration", config->file, "generation", (json_int_t) config->generation, "log_level",
 			  log_level_name(log_level()), "listeners", status_listeners(endpoint), "connections",
 			  status_connections(&stats), "handshakes", status_handshakes(&stats), "requests",
 			  (json_int_t) stats.requests, "bad_requests", (json_int_t) stats.bad_requests, "timeouts",
 			  status_timeouts(&stats), "plugins", status_plugins(call), "memory",
-			  status_memory()),
+			  status_memory(), "access_log", status_access_log(server)),
 		ret, error);
 }
 

@@ -183,6 +183,8 @@ static const struct command_column status_columns[] = {
 	{"  resident", "plugins.resident_bytes", "size"},
 	{"daemon's memory in use", "memory.in_use_bytes", "size"},
 	{"  process resident", "memory.resident_bytes", "size"},
+	{"access log, written", "access_log.written", "count"},
+	{"  not written", "access_log.dropped", "count"},
 	{0},
 };
 static const struct command_column listener_columns[] = {
@@ -323,7 +325,7 @@ const struct command command_table[] = {
 			 " listeners: [](name: string, address: string, tls: ?string),"
 			 " connections: [string]int, handshakes: (full: int, resumed: int, refused_total: int,"
 			 " refused: [string]int), requests: int, bad_requests: int, timeouts: [string]int,"
-			 " plugins: [string]int, memory: [string]int",
+			 " plugins: [string]int, memory: [string]int, access_log: [string]int",
 		.run = command_status,
 	},
 	{

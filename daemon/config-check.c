@@ -290,6 +290,17 @@ dumps_check(struct config *config)
 	return 0;
 }
 
+static void
+access_log_check(struct schema_reader *reader, const struct config *config)
+{
+	const struct config_access_log *log = &config->daemon.access_log;
+	const struct yaml_node *daemon = yaml_get(config->tree, "daemon"), *node = yaml_get(daemon, "access_log");
+
+	if (log->to == CONFIG_ACCESS_LOG_FILE && !log->path && !yaml_get(node, "path"))
+		(void) schema_mistake(reader, config_place(node, "to"),
+				      "to: file needs a path; add one, such as /var/log/mtlsd/access.log");
+}
+
 int
 config_check(struct schema_reader *reader, struct config *config)
 {
@@ -310,6 +321,7 @@ config_check(struct schema_reader *reader, struct config *config)
 				offsetof(struct config_route, node));
 	if (r == 0)
 		r = dumps_check(config);
+	access_log_check(reader, config);
 	for (size_t i = 0; r == 0 && i < config->tls_count; i++)
 		r = config_check_tls(reader, &config->tls[i]);
 	for (size_t i = 0; r == 0 && i < config->plugin_count; i++)

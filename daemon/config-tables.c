@@ -25,6 +25,21 @@ config_list_add(void *items, size_t *count, size_t size)
 	return memset((char *) *list + (*count)++ * size, 0, size);
 }
 
+static const struct schema_row access_log_rows[] = {
+	{"to", SCHEMA_CHOICE, offsetof(struct config_access_log, to), .choices = "off|journal|file", .fallback = "off",
+	 .help = "Where one record a request goes."},
+	{"path", SCHEMA_PATH, offsetof(struct config_access_log, path), .min = 1, .max = TEXT_LENGTH,
+	 .help = "The file, with to: file. It is opened anew on every reload, which ends the rotation of a log."},
+	{"format", SCHEMA_CHOICE, offsetof(struct config_access_log, format), .choices = "combined|json",
+	 .fallback = "combined",
+	 .help = "Of the file: the Apache HTTP server's combined format, or one JSON object a line."},
+	{"rate", SCHEMA_INT, offsetof(struct config_access_log, rate), .min = 0, .max = 1000000, .fallback = "0",
+	 .unit = "records a second", .help = "More than that are counted, not written. 0: no bound."},
+	{"query", SCHEMA_BOOL, offsetof(struct config_access_log, query), .fallback = "no",
+	 .help = "Write queries too. They may hold secrets."},
+	{.key = NULL},
+};
+
 static const struct schema_row daemon_rows[] = {
 	{"threads", SCHEMA_INT, offsetof(struct config, daemon.threads), .min = 0, .max = 256, .fallback = "0",
 	 .help = "Serving threads. 0: one per core."},
@@ -46,6 +61,8 @@ static const struct schema_row daemon_rows[] = {
 	 .fallback = "32", .help = "Dumps kept there at most; the oldest go first."},
 	{"dump_bytes", SCHEMA_SIZE, offsetof(struct config, daemon.dump_bytes), .min = MIB, .max = TIB,
 	 .fallback = "256MiB", .help = "Their bytes at most."},
+	{"access_log", SCHEMA_GROUP, offsetof(struct config, daemon.access_log), .rows = access_log_rows,
+	 .help = "One record a request, written by a thread of its own: no request waits for it."},
 	{"memory_decay", SCHEMA_DURATION, offsetof(struct config, daemon.memory_decay), .min = 0, .max = DAY,
 	 .fallback = "10s", .help = "Free pages of plugin heaps go back to the kernel after this long; 0s: at once."},
 	{.key = NULL},
@@ -87,8 +104,7 @@ static const struct schema_row limits_rows[] = {
 	{"idle_timeout", SCHEMA_DURATION, offsetof(struct config, limits.idle_timeout), .min = 1000, .max = DAY,
 	 .fallback = "75s", .help = "A connection without a request is closed after this long."},
 	{"header_size", SCHEMA_SIZE, offsetof(struct config, limits.header_size), .min = KIB, .max = MIB,
-	 .fallback = "8KiB",
-	 .help = "Request line and header fields together; more is answered with 431."},
+	 .fallback = "8KiB", .help = "Request line and header fields together; more is answered with 431."},
 	{"header_count", SCHEMA_INT, offsetof(struct config, limits.header_count), .min = 1, .max = 10000,
 	 .fallback = "100", .help = "Header fields of a request; more are answered with 431."},
 	{"body_size", SCHEMA_SIZE, offsetof(struct config, limits.body_size), .min = 0, .max = TIB, .fallback = "1MiB",

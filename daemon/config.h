@@ -19,6 +19,8 @@
 #include <stdint.h>
 
 enum config_crl { CONFIG_CRL_OFF, CONFIG_CRL_SOFT, CONFIG_CRL_REQUIRED }; /* required: present, covering and fresh */
+enum config_access_log_to { CONFIG_ACCESS_LOG_OFF, CONFIG_ACCESS_LOG_JOURNAL, CONFIG_ACCESS_LOG_FILE };
+enum config_access_log_format { CONFIG_ACCESS_LOG_COMBINED, CONFIG_ACCESS_LOG_JSON };
 enum config_fault { CONFIG_FAULT_IGNORE, CONFIG_FAULT_RESTART };
 enum config_tls_version { CONFIG_TLS_1_2, CONFIG_TLS_1_3 };
 
@@ -55,6 +57,13 @@ struct config_listener {
 	int64_t backlog;
 	bool tickets; /* false: none, whatever the set says */
 	const struct yaml_node *node;
+};
+
+struct config_access_log {
+	int to, format; /* enum config_access_log_to, config_access_log_format */
+	char *path;     /* NULL unless to: file */
+	int64_t rate;   /* records a second, 0: no bound */
+	bool query;     /* write the query too */
 };
 
 struct config_limits {
@@ -139,6 +148,7 @@ struct config {
 		char *dump_directory; /* NULL: no dumps are written */
 		int64_t dump_count;
 		uint64_t dump_bytes;
+		struct config_access_log access_log;
 		uint64_t memory_decay; /* free pages of plugin heaps go back after this long */
 	} daemon;
 	struct config_control control;

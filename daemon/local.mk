@@ -6,7 +6,7 @@ sbin_PROGRAMS += mtlsd
 mtlsd_base = \
 	daemon/cleanup.h daemon/error.c daemon/error.h daemon/log.c daemon/log.h daemon/wire.c daemon/wire.h \
 	daemon/stats.c daemon/stats.h daemon/pool.c daemon/pool.h daemon/deadline.c daemon/deadline.h \
-	daemon/digest.c daemon/digest.h daemon/name.c daemon/name.h
+	daemon/digest.c daemon/digest.h daemon/accesslog.c daemon/accesslog-format.c daemon/accesslog.h daemon/name.c daemon/name.h
 mtlsd_heap = \
 	daemon/layer.h daemon/pace.c daemon/pace.h daemon/class.c daemon/class.h daemon/side.h daemon/units.c daemon/units.h daemon/meta.c daemon/meta.h \
 	daemon/site.c daemon/site.h daemon/run.c daemon/run.h daemon/central.c daemon/central.h daemon/bin.c daemon/bin.h \
@@ -30,7 +30,7 @@ mtlsd_plugin = \
 	daemon/image.c daemon/image.h daemon/instance.c daemon/instance.h daemon/instance-internal.h \
 	daemon/breaker.c daemon/instance-call.c daemon/instance-start.c daemon/monotonic.h daemon/plugin.c daemon/plugin.h
 mtlsd_request = \
-	daemon/snapshot.c daemon/snapshot.h daemon/request.c daemon/request.h daemon/step.c daemon/step.h daemon/host.c \
+	daemon/snapshot.c daemon/snapshot.h daemon/request.c daemon/request.h daemon/request-log.c daemon/step.c daemon/step.h daemon/host.c \
 	daemon/host.h daemon/supervisor.c daemon/supervisor.h daemon/supervisor-internal.h daemon/supervisor-apply.c \
 	daemon/supervisor-view.c daemon/supervisor-dump.c daemon/supervisor-peak.c daemon/supervisor-fault.c \
 	daemon/places.c daemon/places.h
@@ -75,7 +75,7 @@ mtlsd_control = \
 	daemon/caller-call.c daemon/caller-job.c daemon/control.c daemon/control.h
 
 mtlsd_SOURCES = $(mtlsd_base) $(mtlsd_heap) $(mtlsd_schema) $(mtlsd_config) $(mtlsd_access) $(mtlsd_plugin) $(mtlsd_policy) $(mtlsd_verdict) $(mtlsd_request) \
-	$(mtlsd_gate) $(mtlsd_edge) $(mtlsd_format) $(mtlsd_overseer) $(mtlsd_control) daemon/server.c daemon/server.h \
+	$(mtlsd_gate) $(mtlsd_edge) $(mtlsd_format) $(mtlsd_overseer) $(mtlsd_control) daemon/server.c daemon/server-internal.h daemon/server-reload.c daemon/server.h \
 	daemon/server-fault.c daemon/server-fault.h daemon/main.c
 EXTRA_mtlsd_DEPENDENCIES = $(srcdir)/daemon/exports.list
 mtlsd_LDADD = $(GNUTLS_LIBS) $(SYSTEMD_LIBS) $(YAML_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS) $(DW_LIBS) $(ELF_LIBS) $(ZLIB_LIBS) -lresolv -lpthread -ldl -lm

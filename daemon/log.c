@@ -142,19 +142,36 @@ log_send_stderr(int level, const struct log_field *fields, const char *text)
 		(void) !write(STDERR_FILENO, line, used);
 }
 
-void
-log_record(int level, const struct log_field *fields, const char *fmt, ...)
+static void
+log_send(int level, const struct log_field *fields, const char *fmt, va_list args)
 {
 	char text[LOG_TEXT_MAX];
 	int saved = errno;
+
+	vsnprintf(text, sizeof(text), fmt, args);
+	if (!log_to_journal || log_send_journal(level, fields, text) < 0)
+		log_send_stderr(level, fields, text);
+	errno = saved;
+}
+
+void
+log_record(int level, const struct log_field *fields, const char *fmt, ...)
+{
 	va_list args;
 
 	if (level > log_threshold)
 		return;
 	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
+	log_send(level, fields, fmt, args);
 	va_end(args);
-	if (!log_to_journal || log_send_journal(level, fields, text) < 0)
-		log_send_stderr(level, fields, text);
-	errno = saved;
+}
+
+void
+log_access(const struct log_field *fields, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	log_send(LOG_INFO, fields, fmt, args);
+	va_end(args);
 }

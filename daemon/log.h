@@ -30,6 +30,9 @@ const char *log_level_name(int level);
 /* Writes one record if level is at or above the set level. fields may be NULL. Never blocks for long, keeps errno. */
 void log_record(int level, const struct log_field *fields, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
+/* The same at LOG_INFO, whatever level is set: the access log has a switch of its own. */
+void log_access(const struct log_field *fields, const char *fmt, ...) PRINTF_LIKE(2, 3);
+
 #define log_info(...) log_record(LOG_INFO, NULL, __VA_ARGS__)
 #define log_notice(...) log_record(LOG_NOTICE, NULL, __VA_ARGS__)
 #define log_warning(...) log_record(LOG_WARNING, NULL, __VA_ARGS__)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "request.h"
 
+#include "accesslog.h"
+#include "monotonic.h"
 #include "step.h"
 #include "supervisor.h"
 
@@ -498,6 +500,7 @@ request_begin(struct request_service *service, struct connection *connection, co
 	request->connection = connection_ref(connection);
 	request->ops = ops;
 	request->transport = transport;
+	request->began = accesslog_is_on(service->log) ? monotonic_now() : 0;
 	request->uploaded = head->content_length == 0;
 	*ret = request;
 	*ret_next = route(request);
@@ -530,8 +533,10 @@ request_stream_read(struct request *request, uint64_t position, char *buffer, si
 		instance_call_begin(step->visit.instance, &call, step->booking);
 		ssize_t n = request->stream.read(request->stream_context, position, buffer, size);
 		instance_call_end(&call);
-		if (n > 0)
+		if (n > 0) {
+			request->streamed += (size_t) n;
 			return (size_t) n <= size ? n : -2;
+		}
 		if (n == 0)
 			return -1;
 		if (n != -EAGAIN)
@@ -572,6 +577,8 @@ request_end(struct request **requestp, enum request_outcome outcome)
 	if (request->cancelled == 0 && !request->answered)
 		request->cancelled = MTLSD_CLIENT_GONE;
 	pthread_mutex_unlock(&request->lock);
+	if (request->began != 0 && accesslog_is_on(request->service->log))
+		request_log(request, outcome);
 	for (size_t i = request->step_count; i > 0; i--) {
 		if (request->steps[i - 1].visit.plugin != NULL)
 			step_end(&request->steps[i - 1]);

@@ -25,6 +25,7 @@
 struct request;
 struct request_service;
 struct supervisor;
+struct accesslog;
 
 struct request_head {
 	const char *method; /* token, upper case as sent */
@@ -64,6 +65,8 @@ int request_service_apply(struct request_service *service, struct config *config
 size_t request_service_settle(struct request_service *service);
 /* The route of a number that escapes are booked under (scope.h); NULL: none. Valid as long as the service. */
 const char *request_service_route(struct request_service *service, unsigned number);
+/* Where requests that begin from now on leave a record; NULL: nowhere. Before the first request. */
+void request_service_log(struct request_service *service, struct accesslog *log);
 void request_service_free(struct request_service **service);
 /* From now on every answer says Connection: close. */
 void request_service_drain(struct request_service *service);

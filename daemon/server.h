@@ -5,6 +5,7 @@
  * Threads: created and run on the main thread; server_reload may be called from a job thread.
  * Owns: every subsystem.
  */
+#include "accesslog.h"
 #include "config.h"
 #include "endpoint.h"
 #include "error.h"
@@ -37,5 +38,6 @@ struct config *server_config(struct server *server); /* a new reference */
 sd_event *server_event(struct server *server);
 /* The route of a number that escapes are booked under; NULL: none. */
 const char *server_route(struct server *server, unsigned number);
+void server_access_log(const struct server *server, struct accesslog_counts *ret);
 uint64_t server_started(const struct server *server); /* CLOCK_REALTIME seconds */
 const char *server_state(const struct server *server); /* "running", "reloading", "draining" */

@@ -64,6 +64,7 @@ struct request {
 	const struct request_transport *ops;
 	void *transport;
 	const struct config_route *route;
+	uint64_t began; /* CLOCK_MONOTONIC microseconds; 0: no access log was on then */
 
 	struct request_head head; /* points into words */
 	struct attribute *attributes;
@@ -84,6 +85,7 @@ struct request {
 	mtlsd_stream stream;
 	void *stream_context;
 	struct step *stream_step; /* whose stream it is */
+	uint64_t streamed;        /* bytes it gave so far */
 	bool stream_ready, stream_waiting, stream_broken;
 
 	bool suspended; /* a resume is owed to the transport */
@@ -104,6 +106,7 @@ struct request_service {
 	struct snapshot_store *snapshots;
 	struct deadline_wheel *wheel;
 	struct pool *late; /* cancel and late done callbacks */
+	struct accesslog *log; /* NULL: none */
 	atomic_bool draining;
 };
 
@@ -114,6 +117,8 @@ request_step(struct request *request)
 }
 
 void request_unref(struct request *request);
+/* request-log.c: its record, while its steps still stand. */
+void request_log(const struct request *request, enum request_outcome outcome);
 /* The handler's or the daemon's answer to a cancelled or failed request. */
 void request_page(struct request *request, int status, const char *line);
 /* 503 with Retry-After. wait: microseconds. */

@@ -4,7 +4,7 @@
 if HAVE_CMOCKA
 unit_tests = \
 	tests/unit/test-error tests/unit/test-yaml tests/unit/test-schema tests/unit/test-config tests/unit/test-config-memory tests/unit/test-glob \
-	tests/unit/test-identity tests/unit/test-access tests/unit/test-router \
+	tests/unit/test-identity tests/unit/test-access tests/unit/test-accesslog tests/unit/test-router \
 	tests/unit/test-deadline tests/unit/test-gate tests/unit/test-listener tests/unit/test-handover \
 	tests/unit/test-wire tests/unit/test-job tests/unit/test-command-table tests/unit/test-commands \
 	tests/unit/test-log tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render tests/unit/test-top tests/unit/test-doctor tests/unit/test-explain tests/unit/test-format tests/unit/test-difference \
@@ -35,6 +35,9 @@ tests_unit_test_identity_SOURCES = tests/unit/test-identity.c daemon/identity.c 
 tests_unit_test_identity_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS)
 tests_unit_test_access_SOURCES = tests/unit/test-access.c daemon/access.c daemon/network.c daemon/glob.c daemon/name.c
 tests_unit_test_access_LDADD = $(CMOCKA_LIBS)
+tests_unit_test_accesslog_SOURCES = tests/unit/test-accesslog.c daemon/accesslog.c daemon/accesslog-format.c daemon/log.c \
+	daemon/stats.c daemon/error.c
+tests_unit_test_accesslog_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) -lpthread
 tests_unit_test_router_SOURCES = tests/unit/test-router.c daemon/router.c daemon/access.c daemon/network.c daemon/glob.c daemon/name.c
 tests_unit_test_router_LDADD = $(CMOCKA_LIBS)
 
@@ -132,7 +135,7 @@ tests_unit_scope_image_cxx_so_LDFLAGS = $(MODULE_LDFLAGS)
 fake_transport = tests/unit/fake-transport.c tests/unit/fake-transport.h
 tests_unit_test_exposure_SOURCES = tests/unit/test-exposure.c daemon/exposure.c daemon/stats.c
 tests_unit_test_exposure_LDADD = $(CMOCKA_LIBS) -lpthread
-tests_unit_test_request_SOURCES = tests/unit/test-request.c $(fake_transport) daemon/request.c daemon/step.c daemon/host.c daemon/snapshot.c \
+tests_unit_test_request_SOURCES = tests/unit/test-request.c $(fake_transport) daemon/request.c daemon/request-log.c daemon/accesslog.c daemon/accesslog-format.c daemon/step.c daemon/host.c daemon/snapshot.c \
 	daemon/connection.c daemon/exposure.c daemon/response.c daemon/plugin.c daemon/breaker.c daemon/stats.c daemon/pool.c daemon/deadline.c daemon/router.c daemon/access.c daemon/network.c \
 	daemon/glob.c daemon/settings.c $(mtlsd_schema) daemon/yaml.c daemon/name.c daemon/error.c daemon/log.c
 tests_unit_test_request_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) -lpthread
@@ -141,7 +144,7 @@ tests_unit_test_pool_LDADD = $(CMOCKA_LIBS) -lpthread
 tests_unit_test_settings_SOURCES = tests/unit/test-settings.c daemon/settings.c $(mtlsd_schema) daemon/yaml.c daemon/error.c
 tests_unit_test_settings_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
 # The whole flow of a request through real plugins; the leak corpus runs on it too.
-request_flow = $(fake_transport) daemon/request.c daemon/step.c daemon/host.c daemon/snapshot.c \
+request_flow = $(fake_transport) daemon/request.c daemon/request-log.c daemon/accesslog.c daemon/accesslog-format.c daemon/step.c daemon/host.c daemon/snapshot.c \
 	daemon/pool.c daemon/deadline.c daemon/stats.c daemon/router.c daemon/access.c daemon/network.c daemon/glob.c daemon/digest.c daemon/yaml.c daemon/name.c \
 	daemon/error.c daemon/log.c $(mtlsd_plugin) $(mtlsd_heap) $(mtlsd_schema)
 tests_unit_test_fixtures_SOURCES = tests/unit/test-fixtures.c $(request_flow)

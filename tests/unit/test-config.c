@@ -390,6 +390,7 @@ static const struct {
 	{"[gate]", "[gate, gate]", 30, 21, "filter \"gate\" stands twice"},
 	{"/two\n    allow:\n      - any: true\n    handler: echo", "/two\n    allow: [{any: true}]\n    handler: zzz",
 	 35, 14, "unknown plugin \"zzz\"; add it to the plugins list"},
+	{"run_directory: /run/app", "access_log: {to: file}", 3, 20, "to: file needs a path; add one"},
 	{"run_directory: /run/app", "run_directory: [a]", 3, 18, "daemon.run_directory is a list; write a path"},
 	{"listeners:\n  - name: main\n    address: \"[::1]:8443\"\n    tls: main\n", "", 1, 1, "no listeners; add one"},
 	{"threads: 2", "threads: *two", 2, 12, "aliases (*name) are not supported"},
