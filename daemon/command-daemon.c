@@ -46,7 +46,7 @@ status_handshakes(const struct endpoint_stats *stats)
 	uint64_t total = 0;
 
 	for (int i = 0; i < TLS_REFUSAL_COUNT; i++) {
-		if (i == TLS_ACCEPTED)
+		if (i == TLS_ACCEPTED || i == TLS_NOT_ALLOWED) /* that is no reason inside a handshake */
 			continue;
 		total += stats->handshakes_refused[i];
 		json_object_set_new(refused, tls_refusal_name(i), command_count(stats->handshakes_refused[i]));
@@ -279,6 +279,8 @@ command_reload(const struct command_call *call, json_t **ret, struct error *erro
 	CLEANUP_FREE char *mistakes = NULL;
 	struct error why = {0};
 
+	if (strcmp(command_string(call, "what"), "tls") == 0)
+		return command_reload_tls(call, ret, error);
 	if (command_flag(call, "dry_run"))
 		return reload_rehearse(before->file, ret, error);
 	if (server_reload(server, &mistakes, &why) < 0) {

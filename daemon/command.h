@@ -161,6 +161,10 @@ int command_disable(const struct command_call *call, json_t **ret, struct error 
 /* The plugin a call names: 0, or -ENOENT with the nearest name. */
 struct supervisor_plugin;
 int command_plugin(const struct command_call *call, struct supervisor_plugin *ret, struct error *error);
+/* command-tls.c */
+int command_tls(const struct command_call *call, json_t **ret, struct error *error);
+int command_reload_tls(const struct command_call *call, json_t **ret, struct error *error);
+extern const struct command_block command_tls_blocks[];
 /* command-sampling.c */
 int command_sampling(const struct command_call *call, json_t **ret, struct error *error);
 extern const struct command_block command_sampling_blocks[];

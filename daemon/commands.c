@@ -122,6 +122,16 @@ static const struct command_argument log_level_arguments[] = {
 	{0},
 };
 
+static const struct command_argument reload_arguments[] = {
+	{.name = "what",
+	 .type = COMMAND_CHOICE,
+	 .positional = true,
+	 .choices = "all|tls",
+	 .fallback = "\"all\"",
+	 .help = "all: the configuration and what it names; tls: only certificates, keys, authorities, lists"},
+	{0},
+};
+
 static const struct command_argument check_config_arguments[] = {
 	{.name = "contents", .required = true, .max = 1024 * 1024, .help = "the configuration's text"},
 	{.name = "name",
@@ -280,6 +290,11 @@ static const struct command_column reload_columns[] = {
 	{"would", "would", "text"},
 	{"job", "job", "text"},
 	{"valid", "valid", "bool"},
+	{"tls sets", "sets", "count"},
+	{"  replaced", "replaced", "count"},
+	{"  policies changed", "policies", "count"},
+	{"connections looked at", "looked_at", "count"},
+	{"  closed", "closed", "count"},
 	{0},
 };
 static const struct command_block reload_blocks[] = {
@@ -496,14 +511,31 @@ const struct command command_table[] = {
 		.run = command_disable,
 	},
 	{
+		.name = "tls",
+		.method = "Tls",
+		.help = "credential sets: what pins them, what ends when, resumption, remembered chains",
+		.blocks = command_tls_blocks,
+		.reply = "sets: [](name: string, state: string, loaded: int, connections: int, references: int,"
+			 " bytes: int, days: int), certificates: [](set: string, subject: string, names: string,"
+			 " key: string, store: string, file: string, expires: int, days: int, staple_until: ?int,"
+			 " staple: ?string), clients: [](set: string, authorities: int, expires: int, days: int,"
+			 " lists: int, revoked: int, lists_due: ?int, chains: int, chain_room: int, chain_hits: int,"
+			 " chain_misses: int, chain_evicted: int), resumption: [](set: string, tickets: bool,"
+			 " secrets_from: string, secrets: int, rotations: int, lifetime: int, rotation: int,"
+			 " epoch: int, newest: ?int), expiring: [](set: string, what: string, name: string,"
+			 " until: int, days: int), cut: [string]int",
+		.run = command_tls,
+	},
+	{
 		.name = "reload",
 		.method = "Reload",
 		.help = "read the configuration again; a bad one is refused and the old stays",
 		.privilege = COMMAND_CHANGE,
 		.slow = true,
+		.arguments = reload_arguments,
 		.blocks = reload_blocks,
 		.reply = "configuration: ?string, generation: ?int, would: ?string, valid: ?bool, mistakes: ?[]string,"
-			 " job: ?int",
+			 " job: ?int, sets: ?int, replaced: ?int, policies: ?int, looked_at: ?int, closed: ?int",
 		.run = command_reload,
 	},
 	{

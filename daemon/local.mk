@@ -66,7 +66,7 @@ mtlsd_edge = \
 mtlsd_commands = \
 	daemon/command.c daemon/command.h daemon/commands.c daemon/command-access.c daemon/command-daemon.c \
 	daemon/command-doctor.c daemon/command-dump.c daemon/command-escapes.c daemon/command-explain.c \
-	daemon/command-list.c daemon/command-plugin.c daemon/command-sampling.c daemon/command-show.c \
+	daemon/command-list.c daemon/command-plugin.c daemon/command-sampling.c daemon/command-show.c daemon/command-tls.c \
 	daemon/doctor.c daemon/doctor.h daemon/explain.c daemon/explain.h daemon/introspect.c daemon/introspect.h \
 	daemon/outlet.c daemon/outlet.h
 mtlsd_control = \

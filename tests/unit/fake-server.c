@@ -8,6 +8,7 @@
 
 struct server {
 	struct fake_server fake;
+	struct tls_store *tls;
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 };
@@ -102,7 +103,7 @@ fake_server_new(void)
 		.routes = routes, .route_count = 1};
 	struct server *server = calloc(1, sizeof(*server));
 
-	if (!server)
+	if (!server || tls_store_new(&server->tls) < 0)
 		abort();
 	server->fake.config = &config;
 	server->fake.sites = 2;
@@ -112,8 +113,22 @@ fake_server_new(void)
 }
 
 void
+fake_server_tls(struct server *server, const struct config *config)
+{
+	CLEANUP(tls_sets_clear) struct tls_sets sets = {0};
+	struct error error = {0};
+
+	if (tls_store_load(server->tls, config, &sets, NULL, &error) < 0 ||
+	    tls_store_enforce(server->tls, &sets, time(NULL)) < 0) {
+		(void) fprintf(stderr, "%s\n", error.text);
+		abort();
+	}
+}
+
+void
 fake_server_delete(struct server **server)
 {
+	tls_store_free(&(*server)->tls);
 	pthread_cond_destroy(&(*server)->changed);
 	pthread_mutex_destroy(&(*server)->lock);
 	free(*server);
@@ -177,6 +192,19 @@ server_reload(struct server *server, char **ret_mistakes, struct error *error)
 	return r;
 }
 
+int
+server_reload_tls(void *arg, struct tls_keeper_report *ret, struct error *error)
+{
+	struct server *server = arg;
+	int r = fake_change(server_supervisor(server), &server->fake.tls_reloads, error);
+
+	if (r == 0)
+		*ret = (struct tls_keeper_report){.sets = 2, .replaced = 1, .policies = 1, .look = {.seen = 9}};
+	if (r == 0)
+		ret->look.closed[TLS_REVOKED] = 3;
+	return r;
+}
+
 void
 config_unref(struct config **config)
 {
@@ -236,15 +264,10 @@ endpoint_listeners(const struct endpoint *endpoint, struct endpoint_listener *re
 	return 1;
 }
 
-const char *
-tls_refusal_name(enum tls_refusal refusal)
+struct tls_store *
+endpoint_tls(const struct endpoint *endpoint)
 {
-	static const char *const names[TLS_REFUSAL_COUNT] = {
-		"accepted", "no-certificate", "unknown-ca",  "expired",         "not-yet-valid",
-		"revoked",  "crl-stale",      "bad-purpose", "bad-certificate", "protocol",
-	};
-
-	return names[refusal];
+	return ((const struct server *) endpoint)->tls;
 }
 
 /* --- supervisor.h ---------------------------------------------------------------------------------------- */
@@ -258,8 +281,11 @@ fake_plugin(size_t index, struct supervisor_plugin *ret)
 		.since = 2000,
 		.flags = 1,
 		.requests = 100,
-		.own = {.live_bytes = 4096, .live_objects = 12, .resident_bytes = 65536,
-			.refused = 4, .refused_site = 7},
+		.own = {.live_bytes = 4096,
+			.live_objects = 12,
+			.resident_bytes = 65536,
+			.refused = 4,
+			.refused_site = 7},
 		.fault_counts = {0, 2},
 		.fault_sites = {0, 9},
 		.hard_limit = 64 << 20,
@@ -433,8 +459,7 @@ supervisor_escapes_clear(struct supervisor_escapes *escapes)
 }
 
 int
-supervisor_dump_peak(struct supervisor *supervisor, const char *name, struct supervisor_dump **ret,
-		     struct error *error)
+supervisor_dump_peak(struct supervisor *supervisor, const char *name, struct supervisor_dump **ret, struct error *error)
 {
 	int r = strcmp(name, "cache") == 0 ? error_set(error, -ENODATA, "no peak was kept yet")
 					   : supervisor_dump(supervisor, name, 0, ret, error);

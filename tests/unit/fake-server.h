@@ -11,7 +11,7 @@
 
 struct fake_server {
 	struct config *config;
-	int evictions, restarts, enables, disables, reloads, samplings;
+	int evictions, restarts, enables, disables, reloads, tls_reloads, samplings;
 	uint64_t sampling, evict_target, restart_if_instance, restart_timeout;
 	int evict_level;
 	int failure;  /* negative errno every change fails with; 0: none */
@@ -26,6 +26,8 @@ struct fake_server {
 struct fake_server *fake_server(struct server *server);
 struct server *fake_server_new(void);
 void fake_server_delete(struct server **server);
+/* Brings the tls sets of this configuration into force. */
+void fake_server_tls(struct server *server, const struct config *config);
 /* A counter of the struct, while jobs may run. */
 int fake_server_read(struct server *server, const int *counter);
 /* Lets waiting changes go on; waits until one is inside. */

@@ -71,19 +71,20 @@ tests_unit_test_job_SOURCES = tests/unit/test-job.c daemon/job.c
 tests_unit_test_job_LDADD = $(CMOCKA_LIBS) $(SYSTEMD_LIBS) -lpthread
 test_commands = tests/unit/fake-server.c tests/unit/fake-server.h tests/unit/fake-overseer.c daemon/wire.c \
 	daemon/router.c daemon/access.c daemon/network.c daemon/glob.c daemon/identity.c \
-	daemon/name.c daemon/target.c $(mtlsd_commands) $(mtlsd_format) daemon/verdict-text.c daemon/signals.c daemon/event.c daemon/units.c \
+	daemon/name.c daemon/target.c $(mtlsd_commands) $(mtlsd_tls) daemon/yaml.c $(mtlsd_format) daemon/verdict-text.c daemon/signals.c daemon/event.c daemon/units.c \
 	daemon/job.c daemon/log.c daemon/schema-nearest.c daemon/schema-value.c daemon/error.c
 test_command_fixture = tests/unit/command-fixture.c tests/unit/command-fixture.h $(test_commands)
 test_control_fixture = tests/unit/control-fixture.c tests/unit/control-fixture.h daemon/control.c daemon/handover.c daemon/caller.c \
 	daemon/caller-call.c daemon/caller-job.c daemon/pace.c daemon/peer.c $(test_commands)
-tests_unit_test_command_table_SOURCES = tests/unit/test-command-table.c $(test_command_fixture)
-tests_unit_test_command_table_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) -lpthread -lm
+tests_unit_test_command_table_SOURCES = tests/unit/test-command-table.c tests/unit/pki-fixture.c tests/unit/pki-fixture.h \
+	$(test_command_fixture)
+tests_unit_test_command_table_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) $(YAML_LIBS) -lpthread -lm
 tests_unit_test_commands_SOURCES = tests/unit/test-commands.c $(test_command_fixture)
-tests_unit_test_commands_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) -lpthread -lm
+tests_unit_test_commands_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) $(YAML_LIBS) -lpthread -lm
 tests_unit_test_control_SOURCES = tests/unit/test-control.c $(test_control_fixture)
-tests_unit_test_control_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) -lpthread -lm
+tests_unit_test_control_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) $(YAML_LIBS) -lpthread -lm
 tests_unit_test_caller_SOURCES = tests/unit/test-caller.c $(test_control_fixture)
-tests_unit_test_caller_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) -lpthread -lm
+tests_unit_test_caller_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) $(YAML_LIBS) -lpthread -lm
 tests_unit_test_arguments_SOURCES = tests/unit/test-arguments.c ctl/arguments.c daemon/schema-nearest.c \
 	daemon/schema-value.c daemon/error.c
 tests_unit_test_arguments_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)

@@ -2,6 +2,7 @@
 /* The table of commands against itself: rows, interface text, descriptions, arguments and replies say the same. */
 #include "command-fixture.h"
 #include "introspect.h"
+#include "pki-fixture.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -157,6 +158,9 @@ static const struct {
 	{"Disable", "{\"plugin\":\"leak\",\"dry_run\":true}"},
 	{"Reload", "{}"},
 	{"Reload", "{\"dry_run\":true}"},
+	{"Reload", "{\"what\":\"tls\"}"},
+	{"Reload", "{\"what\":\"tls\",\"dry_run\":true}"},
+	{"Tls", "{}"},
 	{"LogLevel", "{}"},
 	{"LogLevel", "{\"level\":\"info\"}"},
 	{"Jobs", "{}"},
@@ -164,6 +168,35 @@ static const struct {
 	{"CheckConfig", "{\"contents\":\"wrong\"}"},
 	{"Commands", "{}"},
 };
+
+/* With a tls set in force, so that there is something to show of one. */
+static int
+setup_with_tls(void **state)
+{
+	struct pki *pki = pki_new();
+	int r = command_setup(state);
+
+	pki_authority(pki, "ca", NULL, 300);
+	pki_leaf(pki, "server", "ca", GNUTLS_PK_ECDSA, "localhost", PKI_SERVER, 5);
+	pki_crl(pki, "ca.crl", "ca", NULL, 9);
+	struct config_certificate certificate = {.certificate = (char *) pki_path(pki, "server.pem"),
+						 .key = (char *) pki_path(pki, "server.key")};
+	struct config_tls tls = {.name = (char *) "main",
+				 .certificates = &certificate,
+				 .certificate_count = 1,
+				 .client_ca = (char *) pki_path(pki, "ca.pem"),
+				 .client_crl = (char *) pki_path(pki, "ca.crl"),
+				 .crl = CONFIG_CRL_REQUIRED,
+				 .tickets = true,
+				 .ticket_lifetime = 3600000000,
+				 .ticket_rotation = 7200000000,
+				 .warn_before = 10 * INT64_C(86400000000)};
+	const struct config config = {.tls = &tls, .tls_count = 1};
+
+	fake_server_tls(((struct fixture *) *state)->server, &config);
+	pki_free(&pki);
+	return r;
+}
 
 static void
 test_replies_are_what_the_interface_says(void **state)
@@ -280,7 +313,7 @@ column_is_ever_there(struct fixture *f, const struct command *command, const str
 static bool
 column_is_rare(const struct command *command, const char *key)
 {
-	static const char *const rare[] = {"job", "last_error", "zombie_reason", "written.bytes"};
+	static const char *const rare[] = {"job", "last_error", "zombie_reason", "written.bytes", "staple"};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(rare); i++)
 		if (strcmp(rare[i], key) == 0)
@@ -474,11 +507,11 @@ int
 main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_replies_are_what_the_interface_says, command_setup,
+		cmocka_unit_test_setup_teardown(test_replies_are_what_the_interface_says, setup_with_tls,
 						command_teardown),
 		cmocka_unit_test(test_rows_are_whole),
 		cmocka_unit_test(test_defaults_pass_their_own_check),
-		cmocka_unit_test_setup_teardown(test_what_is_shown_is_in_the_reply, command_setup, command_teardown),
+		cmocka_unit_test_setup_teardown(test_what_is_shown_is_in_the_reply, setup_with_tls, command_teardown),
 		cmocka_unit_test_setup_teardown(test_descriptions_carry_the_row, command_setup, command_teardown),
 		cmocka_unit_test(test_the_interface_text_has_every_method),
 		cmocka_unit_test(test_the_service_describes_itself),
