@@ -54,7 +54,8 @@ def issue_server(pki, folder, name, key, *, names=("localhost",), until=7 * DAY,
 
 
 def new_key(kind):
-    return {"rsa": lambda: rsa.generate_private_key(65537, 2048), "ecdsa": lambda: ec.generate_private_key(ec.SECP256R1()),
+    return {"rsa": lambda: rsa.generate_private_key(65537, 2048),
+            "ecdsa": lambda: ec.generate_private_key(ec.SECP256R1()),
             "ed25519": ed25519.Ed25519PrivateKey.generate}[kind]()
 
 
