@@ -173,7 +173,21 @@ is_credential(const char *path)
 }
 
 static void
-gather_daemon(const struct config *config, struct doctor_daemon *ret)
+gather_expiry(const struct tls_expiry *expiry, void *arg)
+{
+	struct doctor_daemon *daemon = arg;
+	struct doctor_expiry *copy;
+
+	if (daemon->expiry_count == DOCTOR_EXPIRIES)
+		return;
+	copy = &daemon->expiries[daemon->expiry_count++];
+	*copy = (struct doctor_expiry){.what = expiry->what, .until = expiry->until > 0 ? (uint64_t) expiry->until : 0};
+	snprintf(copy->set, sizeof(copy->set), "%s", expiry->set);
+	snprintf(copy->name, sizeof(copy->name), "%s", expiry->name);
+}
+
+static void
+gather_daemon(const struct command_call *call, const struct config *config, struct doctor_daemon *ret)
 {
 	*ret = (struct doctor_daemon){
 		.now = (uint64_t) time(NULL),
@@ -185,6 +199,7 @@ gather_daemon(const struct config *config, struct doctor_daemon *ret)
 	for (size_t i = 0; i < config->plugin_count; i++)
 		if (config->plugins[i].enabled)
 			ret->hard_limits += config->plugins[i].memory_hard;
+	tls_store_expiring(endpoint_tls(server_endpoint(call->context->server)), (time_t) ret->now, gather_expiry, ret);
 	for (size_t i = 0; i < config->tls_count; i++)
 		for (size_t k = 0; k < config->tls[i].certificate_count; k++)
 			ret->credentials = ret->credentials ||
@@ -314,7 +329,7 @@ command_doctor(const struct command_call *call, json_t **ret, struct error *erro
 	if (!one) {
 		struct doctor_daemon daemon;
 
-		gather_daemon(config, &daemon);
+		gather_daemon(call, config, &daemon);
 		count += doctor_check_daemon(&daemon, findings + count);
 	}
 	return command_reply(report_all(findings, count, plugins), ret, error);

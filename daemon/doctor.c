@@ -337,25 +337,49 @@ check_heap_layer(const struct doctor_daemon *d, struct doctor_finding *finding)
 		     "this build has no heap layer: what plugins hold is neither counted nor bounded");
 }
 
-static bool
-check_certificates(const struct doctor_daemon *d, struct doctor_finding *finding)
+static const char *
+expiry_word(const char *what)
 {
-	const struct doctor_certificate *first = NULL;
-	char buffer[32];
+	static const struct {
+		const char *what, *word;
+	} words[] = {
+		{"certificate", "certificate"},
+		{"client_ca", "client authority"},
+		{"client_crl", "revocation list"},
+		{"ocsp", "stapled OCSP answer"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LENGTH(words); i++)
+		if (strcmp(words[i].what, what) == 0)
+			return words[i].word;
+	return what;
+}
+
+/* The first to end speaks for all. */
+static bool
+check_expiry(const struct doctor_daemon *d, struct doctor_finding *finding)
+{
+	const struct doctor_expiry *first = NULL;
+	char buffer[32], when[80], others[48] = "";
 	uint64_t left;
 
-	for (size_t i = 0; i < d->certificate_count; i++)
-		if (!first || d->certificates[i].expires < first->expires)
-			first = &d->certificates[i];
-	if (!first || first->expires > d->now + UINT64_C(30) * DOCTOR_DAY)
+	for (size_t i = 0; i < d->expiry_count; i++)
+		if (!first || d->expiries[i].until < first->until)
+			first = &d->expiries[i];
+	if (!first)
 		return false;
-	if (first->expires <= d->now)
-		return found(finding, DOCTOR_BAD, "the server's certificate of %s has expired: clients refuse it",
-			     first->name);
-	left = first->expires - d->now;
-	return found(finding, left < 7 * DOCTOR_DAY ? DOCTOR_BAD : DOCTOR_WARNING,
-		     "the server's certificate of %s expires in %s", first->name,
-		     units_format_duration(left * 1000000, buffer, sizeof(buffer)));
+	left = first->until > d->now ? first->until - d->now : 0;
+	if (left > 0)
+		snprintf(when, sizeof(when), "expires in %s",
+			 units_format_duration(left * 1000000, buffer, sizeof(buffer)));
+	else
+		snprintf(when, sizeof(when), "has expired");
+	if (d->expiry_count > 1)
+		snprintf(others, sizeof(others), "; %zu more end%s soon", d->expiry_count - 1,
+			 d->expiry_count == 2 ? "s" : "");
+	return found(finding, left < 7 * DOCTOR_DAY ? DOCTOR_BAD : DOCTOR_WARNING, "tls %s: its %s%s%s%s %s%s",
+		     first->set, expiry_word(first->what), first->name[0] ? " (" : "", first->name,
+		     first->name[0] ? ")" : "", when, others);
 }
 
 static bool
@@ -426,7 +450,7 @@ static const struct {
 	{"refused", check_refused, NULL, "mtlsctl dump"},
 	{"bad-frees", check_faults, NULL, "mtlsctl show"},
 	{"foreign", check_foreign, NULL, "mtlsctl dump"},
-	{"certificate", NULL, check_certificates, "mtlsctl reload"},
+	{"expiry", NULL, check_expiry, "mtlsctl reload"},
 	{"suspect", check_suspect, NULL, "mtlsctl explain"},
 	{"growth", check_growth, NULL, "mtlsctl explain"},
 	{"error-escapes", check_error_escapes, NULL, "mtlsctl escapes"},

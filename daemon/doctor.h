@@ -14,7 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { DOCTOR_PLACE = 280, DOCTOR_CERTIFICATES = 64 };
+enum { DOCTOR_PLACE = 280, DOCTOR_EXPIRIES = 64 };
 
 /* What requests that ended badly left behind at one place where those that ended well leave nothing. */
 struct doctor_escape {
@@ -43,11 +43,13 @@ struct doctor_daemon {
 	uint64_t machine_bytes;   /* memory the process may have; 0: not known */
 	size_t plugins;
 	uint64_t hard_limits; /* of all plugins together */
-	size_t certificate_count;
-	struct doctor_certificate {
-		const char *name;
-		uint64_t expires; /* CLOCK_REALTIME seconds */
-	} certificates[DOCTOR_CERTIFICATES];
+	size_t expiry_count;
+	/* What of the sets in force ends soon or has ended; copied. */
+	struct doctor_expiry {
+		char set[64], name[160];
+		const char *what; /* as tls_expiry: "certificate", "client_ca", "client_crl", "ocsp" */
+		uint64_t until;   /* CLOCK_REALTIME seconds */
+	} expiries[DOCTOR_EXPIRIES];
 };
 
 enum doctor_severity { DOCTOR_NOTE, DOCTOR_WARNING, DOCTOR_BAD };

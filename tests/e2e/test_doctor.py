@@ -34,7 +34,7 @@ def checks(reply, plugin=None):
 
 @layered
 def test_nothing_wrong_is_a_sentence_too(daemon):
-    d = daemon(plugins=[dict(name="cache", path="cache.so")])
+    d = daemon(plugins=[dict(name="cache", path="cache.so")], tls=dict(warn_before="0s"))
     code, reply, text = doctor(d)
     assert code == 0 and reply["well"] and not reply["leak"] and reply["plugins"] == 1
     assert text.splitlines()[-1].startswith("nothing wrong: 1 plugin looked at")
@@ -94,6 +94,13 @@ def test_settings_worth_a_note(daemon):
     assert {"no-evict-hook", "not-watched"} <= checks(reply, "echo")
     assert "no-probe" in checks(reply, "cache")
     assert "memory.leak.watch" in text
+
+
+def test_what_ends_soon(daemon):
+    """The certificates of these tests live for some days only."""
+    d = daemon(tls=dict(warn_before="300d"))
+    row = next(row for row in doctor(d)[1]["findings"] if row["check"] == "expiry")
+    assert re.match(r"tls main: its (certificate \(CN=.*\)|client authority) expires in \d+", row["sentence"])
 
 
 def test_the_readonly_socket_is_enough(daemon):

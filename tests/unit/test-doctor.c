@@ -45,9 +45,7 @@ sound(void)
 				      .heap_layer = true,
 				      .http_library = "1.0.10",
 				      .machine_bytes = UINT64_C(1) << 30,
-				      .hard_limits = 128 * MIB,
-				      .certificate_count = 2,
-				      .certificates = {{"main", 1000000 + 90 * DAY}, {"other", 1000000 + 60 * DAY}}};
+				      .hard_limits = 128 * MIB};
 }
 
 /* The one finding of that check. */
@@ -488,27 +486,28 @@ test_settings(void **state)
 /* --- the daemon ------------------------------------------------------------------------------------------ */
 
 static void
-test_certificates(void **state)
+test_what_ends_soon(void **state)
 {
 	struct doctor_daemon d = sound();
 	struct doctor_finding finding;
 
 	(void) state;
-	d.certificates[1].expires = d.now + 30 * DAY;
-	finding = expect_daemon(&d, "certificate");
-	expect_words(&finding, DOCTOR_WARNING, "the server's certificate of other expires in 30d0h", "mtlsctl reload");
-	d.certificates[1].expires++;
-	expect_daemon_sound(&d);
-	d.certificates[0].expires = d.now + 7 * DAY - 1;
-	finding = expect_daemon(&d, "certificate");
-	assert_int_equal(finding.severity, DOCTOR_BAD);
-	assert_non_null(strstr(finding.sentence, "main expires in 6d23h"));
-	d.certificates[0].expires = d.now;
-	finding = expect_daemon(&d, "certificate");
-	expect_words(&finding, DOCTOR_BAD, "the server's certificate of main has expired: clients refuse it",
+	d.expiry_count = 1;
+	d.expiries[0] = (struct doctor_expiry){
+		.set = "main", .what = "certificate", .name = "CN=here", .until = d.now + 7 * DAY};
+	finding = expect_daemon(&d, "expiry");
+	expect_words(&finding, DOCTOR_WARNING, "tls main: its certificate (CN=here) expires in 7d0h", "mtlsctl reload");
+	d.expiries[0].until--;
+	assert_int_equal(expect_daemon(&d, "expiry").severity, DOCTOR_BAD);
+	d.expiry_count = 2;
+	d.expiries[1] = (struct doctor_expiry){.set = "other", .what = "client_crl", .until = d.now};
+	finding = expect_daemon(&d, "expiry");
+	expect_words(&finding, DOCTOR_BAD, "tls other: its revocation list has expired; 1 more ends soon",
 		     "mtlsctl reload");
-	d.certificate_count = 0;
-	expect_daemon_sound(&d);
+	d.expiry_count = 3;
+	d.expiries[2] = (struct doctor_expiry){.set = "third", .what = "something new", .until = 1};
+	finding = expect_daemon(&d, "expiry");
+	expect_words(&finding, DOCTOR_BAD, "tls third: its something new has expired; 2 more end soon", "mtlsctl reload");
 }
 
 static void
@@ -617,7 +616,7 @@ main(void)
 		cmocka_unit_test(test_zombies),
 		cmocka_unit_test(test_queues_and_deadlines),
 		cmocka_unit_test(test_settings),
-		cmocka_unit_test(test_certificates),
+		cmocka_unit_test(test_what_ends_soon),
 		cmocka_unit_test(test_versions_of_libmicrohttpd),
 		cmocka_unit_test(test_the_rest_of_the_daemon),
 		cmocka_unit_test(test_the_worst_comes_first),
