@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <string.h>
 
 /* RFC 9112, 9.6: close in stages. Long enough for a round trip to anywhere and a retransmission. */
@@ -13,6 +14,9 @@ static const uint64_t linger_time = 2000000;
 /* RFC 9112, 9.3.1: a client may send its next request while we close the connection it believes to be idle, and must
  * guess whether it was served. One that has been idle for this long hardly does. */
 static const uint64_t drain_grace = 1000000;
+
+enum { TRIM_AFTER = 256 }; /* connections: some 4 MiB */
+static const uint64_t trim_delay = 3000000;
 
 void
 edge_profile_unref(struct edge_profile **profile)
@@ -213,6 +217,31 @@ edge_connection_closed(struct edge_connection **connection)
 	*connection = NULL;
 }
 
+/* The C library keeps what is freed for the next who asks, and after a crowd nobody may for hours. What it leaves
+ * behind is given back a moment after it went. Clients that come and go at an even rate move nothing: what one leaves
+ * the next one takes. It holds the locks of the allocator for some milliseconds. */
+static void
+note_closed(struct endpoint *endpoint)
+{
+	unsigned left = atomic_load_explicit(&endpoint->open, memory_order_relaxed);
+	if (atomic_load_explicit(&endpoint->peak, memory_order_relaxed) < left + TRIM_AFTER ||
+	    atomic_exchange(&endpoint->trim_armed, true))
+		return;
+	deadline_arm(endpoint->wheel, &endpoint->trim, deadline_now(endpoint->wheel) + trim_delay);
+}
+
+void
+edge_connection_trim(struct deadline *deadline)
+{
+	struct endpoint *endpoint = CONTAINER_OF(deadline, struct endpoint, trim);
+	unsigned left = atomic_load(&endpoint->open);
+	atomic_store(&endpoint->trim_armed, false);
+	if (atomic_load(&endpoint->peak) < left + TRIM_AFTER)
+		return; /* others came meanwhile */
+	atomic_store(&endpoint->peak, left);
+	(void) malloc_trim(0);
+}
+
 void
 edge_connection_free(struct edge_connection **connection)
 {
@@ -231,6 +260,7 @@ edge_connection_free(struct edge_connection **connection)
 	pthread_cond_destroy(&old->told);
 	pthread_mutex_destroy(&old->lock);
 	free(old);
+	note_closed(endpoint);
 	atomic_fetch_sub(&endpoint->open, 1); /* last: an endpoint without open connections may be freed */
 }
 

@@ -66,7 +66,8 @@ edge_exchange_begin(void *endpoint, const char *target, struct MHD_Connection *m
 enum { PEER_CHAIN = 10 }; /* more than verification takes */
 
 static int
-peer_identify(const gnutls_datum_t *peers, unsigned count, struct identity **ret, struct error *error)
+peer_identify(struct endpoint *endpoint, const gnutls_datum_t *peers, unsigned count, struct identity **ret,
+	      struct error *error)
 {
 	struct identity_der chain[PEER_CHAIN];
 
@@ -74,7 +75,7 @@ peer_identify(const gnutls_datum_t *peers, unsigned count, struct identity **ret
 		count = PEER_CHAIN;
 	for (unsigned i = 0; i < count; i++)
 		chain[i] = (struct identity_der){peers[i].data, peers[i].size};
-	return identity_read_chain(chain, count, ret, error);
+	return identity_cache_read(endpoint->identities, chain, count, ret, error);
 }
 
 /* Without the extended master secret an exporter of TLS 1.2 does not bind to one connection (RFC 9266, 3). */
@@ -109,7 +110,7 @@ connection_identify(struct edge_connection *connection)
 		return 0;
 	if (!peers || !count)
 		return -EACCES; /* cannot be: the handshake has demanded one */
-	int r = peer_identify(peers, count, &identity, &error);
+	int r = peer_identify(connection->endpoint, peers, count, &identity, &error);
 	if (r < 0) {
 		edge_count(connection, EDGE_REFUSAL + TLS_BAD_CERTIFICATE);
 		return r;

@@ -66,7 +66,9 @@ connection_admit(struct endpoint *endpoint, struct edge_listener *listener, int 
 		stats_add(endpoint->stats, EDGE_REFUSED_OTHER, 1);
 		return r;
 	}
-	atomic_fetch_add(&endpoint->open, 1);
+	unsigned open = atomic_fetch_add(&endpoint->open, 1) + 1;
+	if (open > atomic_load_explicit(&endpoint->peak, memory_order_relaxed))
+		atomic_store_explicit(&endpoint->peak, open, memory_order_relaxed);
 	stats_add(endpoint->stats, EDGE_OPEN_CONNECTIONS, 1);
 	stats_add(endpoint->stats, EDGE_OPEN_HANDSHAKING, 1);
 	r = edge_table_insert(connection);

@@ -20,6 +20,7 @@
 #include "endpoint.h"
 #include "gate.h"
 #include "handshake.h"
+#include "identity-cache.h"
 #include "listener.h"
 #include "peer-limit.h"
 #include "stats.h"
@@ -130,9 +131,13 @@ struct endpoint {
 	struct stats *stats;
 	struct deadline_wheel *wheel;
 	struct peer_limit *peers;
+	struct identity_cache *identities;
 	struct MHD_Daemon *mhd;
 	struct tls_store *tls;
 	atomic_uint open;
+	atomic_uint peak; /* of open, since memory was last given back */
+	atomic_bool trim_armed;
+	struct deadline trim;
 	atomic_bool draining, stopping;
 	int epoll, wake; /* the watch thread's set; an eventfd in it */
 	int reserve;     /* given up for a moment when descriptors run out */
@@ -184,6 +189,8 @@ int edge_connection_new(struct endpoint *endpoint, struct edge_profile *profile,
 void edge_connection_closed(struct edge_connection **connection);
 /* Does not close the descriptor. */
 void edge_connection_free(struct edge_connection **connection);
+/* The deadline of endpoint.trim: gives what many closed connections leave behind back to the system. */
+void edge_connection_trim(struct deadline *deadline);
 void edge_count(const struct edge_connection *connection, unsigned counter);
 /* Sets the one deadline that counts now. Lock held. */
 void edge_expect(struct edge_connection *connection, enum edge_deadline what);

@@ -149,6 +149,8 @@ endpoint_init(struct endpoint *endpoint)
 	if (r == 0)
 		r = tls_store_new(&endpoint->tls);
 	if (r == 0)
+		r = identity_cache_new(&endpoint->identities);
+	if (r == 0)
 		r = edge_table_init();
 	return r;
 }
@@ -176,6 +178,7 @@ endpoint_new(const struct config *config, struct request_service *service, struc
 		return error_set(error, -ENOMEM, "out of memory");
 	endpoint->epoll = endpoint->wake = endpoint->reserve = -1;
 	endpoint->service = service;
+	deadline_init(&endpoint->trim, edge_connection_trim);
 	pthread_mutex_init(&endpoint->lock, NULL);
 	int r = endpoint_init(endpoint);
 	if (r < 0)
@@ -362,9 +365,12 @@ endpoint_free(struct endpoint **endpoint)
 	edge_table_visit(old, close_waiting);
 	edge_serve_stop(old);
 	edge_table_clear(old);
+	if (old->wheel)
+		deadline_cancel(old->wheel, &old->trim);
 	deadline_wheel_free(&old->wheel);
 	peer_limit_free(&old->peers);
 	tls_store_free(&old->tls);
+	identity_cache_free(&old->identities);
 	stats_free(&old->stats);
 	if (old->epoll >= 0)
 		(void) close(old->epoll);

@@ -24,7 +24,7 @@ mtlsd_config = \
 	daemon/config-check.c daemon/config-check.h daemon/config-policy.c daemon/policy.h \
 	daemon/budget.h daemon/breaker.h daemon/verdict.h daemon/config-tls.c daemon/config-rules.c daemon/network.c daemon/network.h
 mtlsd_access = \
-	daemon/yaml.c daemon/yaml.h daemon/glob.c daemon/glob.h daemon/identity.c daemon/identity.h daemon/router.c daemon/router.h daemon/access.c daemon/access.h
+	daemon/yaml.c daemon/yaml.h daemon/glob.c daemon/glob.h daemon/identity.c daemon/identity.h daemon/identity-cache.c daemon/identity-cache.h daemon/router.c daemon/router.h daemon/access.c daemon/access.h
 mtlsd_plugin = \
 	daemon/response.c daemon/response.h daemon/signals.h daemon/exposure.c daemon/exposure.h daemon/connection.c daemon/connection.h daemon/settings.c daemon/settings.h \
 	daemon/image.c daemon/image.h daemon/instance.c daemon/instance.h daemon/instance-internal.h \
