@@ -38,6 +38,7 @@ mtlsd_policy = \
 	daemon/policy.c daemon/budget.c daemon/archive.c daemon/archive.h daemon/event.c daemon/event.h
 mtlsd_judge = \
 	daemon/signals.c daemon/signals.h daemon/trend.c daemon/trend.h daemon/verdict.c daemon/verdict.h daemon/verdict-internal.h daemon/verdict-axis.c \
+	daemon/verdict-look.c daemon/verdict-rate.c \
 	daemon/verdict-sites.c daemon/verdict-text.c daemon/record.c daemon/record.h daemon/record-read.c
 mtlsd_verdict = \
 	daemon/probe.c daemon/probe.h daemon/inspector.c daemon/inspector.h $(mtlsd_judge)

@@ -25,13 +25,14 @@ struct probe {
 	uint64_t begun[PROBE_PER_HOUR]; /* when, in a ring */
 	unsigned begins;
 
-	double per_request;               /* what made it begin */
 	uint64_t began_requests;          /* exposure */
 	uint64_t wanted_requests, wanted; /* of the interval under way: ends by either */
 	bool has_base, has_past;
+	bool buffer;                        /* what grew so far is few blocks */
 	struct signals_sample origin, base; /* floors: after the first eviction; where the interval began */
 	struct interval past, current;      /* the one before, once it grew; the one that was just compared */
 	unsigned evictions, raises;
+	unsigned wanted_raises; /* of a buffer */
 
 	bool backing_off;
 	uint64_t next_requests, next_time; /* exposures until which no other is begun */
@@ -134,11 +135,15 @@ probe_begin(struct probe *probe, uint64_t now, const struct probe_settings *sett
 	if (probe->begins >= 2 * PROBE_PER_HOUR)
 		probe->begins -= PROBE_PER_HOUR;
 	probe->settings = *settings;
-	probe->per_request = verdict->per_request;
+	probe->results.begin_rate = verdict->per_request;
 	probe->began_requests = sample_requests(last);
 	probe->has_base = probe->has_past = false;
 	probe->evictions = probe->raises = 0;
+	probe->wanted_raises = verdict->class == VERDICT_GROWING_BUFFER ? verdict_thresholds.probe_raises
+									: verdict_thresholds.probe_raises_more;
 	interval_choose(probe, verdict);
+	probe->results.axis = verdict->axis;
+	probe->results.separable = verdict->separable;
 	probe->results.running = true;
 	probe->phase = EVICTING;
 	return 0;
@@ -165,7 +170,7 @@ probe_reject(struct probe *probe, const struct signals_sample *last)
 	probe->next_requests = sample_requests(last) + times * requests;
 	probe->next_time = sample_time(last) + times * time;
 	probe->results.rejected++;
-	probe->results.rejected_rate = probe->per_request;
+	probe->results.rejected_rate = probe->results.begin_rate;
 	return probe_end(probe);
 }
 
@@ -229,15 +234,18 @@ serve_again(struct probe *probe, const struct signals_sample *floor)
 	return serve_on(probe);
 }
 
-/* Blocks became more, or the growth is a library's, whose blocks are not counted. */
+/* Few blocks that grow, as far as anybody can tell: in the foreign heap blocks are not counted. */
 static bool
-blocks_grew(const struct probe *probe, const struct signals_sample *floor)
+buffer_grew(const struct probe *probe, const struct signals_sample *floor)
 {
-	double grown = (double) signals_bytes(floor) - (double) signals_bytes(&probe->origin);
-	double foreign = (double) floor->foreign_bytes - (double) probe->origin.foreign_bytes;
+	const struct signals_sample *origin = &probe->origin;
+	double grown = (double) signals_bytes(floor) - (double) signals_bytes(origin);
+	double foreign = (double) floor->foreign_bytes - (double) origin->foreign_bytes;
+	double largest = (double) floor->largest_bytes - (double) origin->largest_bytes;
 
-	return (int64_t) (floor->live_objects - probe->origin.live_objects) >= verdict_thresholds.probe_objects ||
-	       foreign > grown / 2;
+	if (foreign > grown / 2)
+		return false;
+	return (int64_t) (floor->live_objects - origin->live_objects) < VERDICT_FEW || largest > grown / 2;
 }
 
 static enum probe_step
@@ -256,9 +264,9 @@ probe_compare(struct probe *probe, const struct signals_sample *floor)
 	double least = (double) probe->settings.min_growth;
 	if (probe->current.bytes >= (probe->has_past ? least / 2 : least)) {
 		bool agree = probe->has_past && intervals_agree(&probe->past, &probe->current);
-		bool grew = blocks_grew(probe, floor);
+		probe->buffer = buffer_grew(probe, floor);
 		probe->raises++;
-		if ((agree && grew) || (!grew && probe->raises >= limit->probe_raises)) {
+		if (probe->buffer ? probe->raises >= probe->wanted_raises : agree) {
 			probe->phase = WALKING;
 			return PROBE_PROFILE;
 		}
@@ -342,9 +350,8 @@ probe_profiled(struct probe *probe, double survived)
 
 	if (probe->phase != WALKING)
 		return;
-	bool buffer = objects < (int64_t) probe->raises && probe->raises >= verdict_thresholds.probe_raises;
 	results->survived = survived > 0 ? (uint64_t) survived : 0;
-	if (!buffer && survived >= 0 && requests > 0 &&
+	if (!probe->buffer && survived >= 0 && requests > 0 &&
 	    survived < verdict_thresholds.probe_survive * probe->past.bytes) {
 		/* As much lived before and after, but not the same: a store that turns over. */
 		struct signals_sample end = probe->base;
@@ -354,7 +361,7 @@ probe_profiled(struct probe *probe, double survived)
 		return;
 	}
 	results->confirmed = true;
-	results->class = buffer ? VERDICT_GROWING_BUFFER : VERDICT_LEAK;
+	results->class = probe->buffer ? VERDICT_GROWING_BUFFER : VERDICT_LEAK;
 	results->residual_first = (uint64_t) fmax(probe->past.bytes, 0);
 	results->residual_second = (uint64_t) fmax(probe->current.bytes, 0);
 	results->first = probe->past.served;

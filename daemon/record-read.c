@@ -225,7 +225,10 @@ read_probes(struct reader *reader, struct verdict_probes *probes)
 	probes->objects_grown = reader_signed(reader);
 	probes->survived = reader_number(reader, UINT64_MAX);
 	probes->rate = reader_fraction(reader);
+	probes->begin_rate = reader_fraction(reader);
 	probes->rejected_rate = reader_fraction(reader);
+	probes->axis = (enum signals_axis) reader_number(reader, SIGNALS_AXES - 1);
+	probes->separable = reader_either(reader, "separable", "not-separable");
 	reader_line(reader);
 	reader_expect(reader, "intervals");
 	read_exposure(reader, &probes->first);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
+/* clang-format off */
 /* record.h - all that a verdict is made of as a text file, so that it can be judged again elsewhere.
  *
  * Lines of words between single blanks; numbers are decimal, sites hexadecimal, fractions C99 hexadecimal ("0x1.8p+1"),
@@ -8,16 +9,21 @@
  *   mtlsd-record 1
  *   settings MIN_RATE MIN_GROWTH WARM_UP_TIME WARM_UP_REQUESTS
  *   plugin HARD_LIMIT evict|no-evict
- *   probes DONE REJECTED running|idle confirmed|open CLASS RESIDUAL RESIDUAL REQUESTS OBJECTS SURVIVED RATE
- * REJECTED_RATE intervals EXPOSURE EXPOSURE                  an EXPOSURE is six counts, in the order of enum
- * signals_axis began TIME EXPOSURE last EXPOSURE LIVE OBJECTS ARENA FOREIGN RESIDENT LARGEST INFLIGHT CONNECTIONS scale
- * NUMBER BLOCKS KEPT                     each scale that has a block; then its blocks, oldest first: block EXPOSURE
- * FLOOR FOREIGN OBJECTS LARGEST RESIDENT moments NUMBER COUNT XX... XY... YY          upper triangle by rows; those
- * with a count walk newest|earlier EPOCH COUNT              none, one or both; then its sites: site 0xADDRESS
- * own|foreign BYTES OBJECTS [COLUMN:BYTES...] [= NAME] end
+ *   probes DONE REJECTED running|idle confirmed|open CLASS RESIDUAL RESIDUAL REQUESTS
+ *          OBJECTS SURVIVED RATE BEGIN_RATE REJECTED_RATE AXIS separable|not-separable  (one line)
+ *   intervals EXPOSURE EXPOSURE             six counts each, in the order of enum signals_axis
+ *   began TIME EXPOSURE
+ *   last EXPOSURE LIVE OBJECTS ARENA FOREIGN RESIDENT LARGEST INFLIGHT CONNECTIONS
+ *   scale NUMBER BLOCKS KEPT                each that has a block; then those kept, oldest first:
+ *   block EXPOSURE FLOOR FOREIGN OBJECTS LARGEST RESIDENT
+ *   moments NUMBER COUNT XX... XY... YY     those with a count; the upper triangle by rows
+ *   walk newest|earlier EPOCH COUNT         none, one or both; then its sites:
+ *   site 0xADDRESS own|foreign BYTES OBJECTS [COLUMN:BYTES...] [= NAME]
+ *   end
  *
  * Threads: any. Owns: struct record owns what its input points to.
  */
+/* clang-format on */
 #include "error.h"
 #include "verdict.h"
 

@@ -27,8 +27,9 @@ struct recorder {
 	struct signals_exposure before;
 	struct signals_sample last;
 
-	bool open; /* a block of scale 0 is */
-	uint64_t open_requests, open_elapsed;
+	bool open;                              /* the block of scale 0 has a sample */
+	bool started;                           /* there was a sample since the beginning or the last restart */
+	uint64_t since_requests, since_elapsed; /* where the block began: with the sample that closed the one before */
 	struct signals_block current;
 
 	bool has_previous; /* a block of scale 0 was closed before */
@@ -208,10 +209,11 @@ recorder_sample(struct recorder *recorder, uint64_t now, const struct signals_sa
 	struct signals_block *block = &recorder->current;
 	uint64_t requests = sample.exposure.count[SIGNALS_REQUESTS], bytes = signals_bytes(&sample);
 	bool first = !recorder->open;
-	if (first) {
-		recorder->open = true;
-		recorder->open_requests = requests;
-		recorder->open_elapsed = recorder->elapsed;
+	recorder->open = true;
+	if (!recorder->started) {
+		recorder->started = true;
+		recorder->since_requests = requests;
+		recorder->since_elapsed = recorder->elapsed;
 	}
 	if (first || bytes <= block->floor) {
 		block->exposure = sample.exposure;
@@ -221,10 +223,12 @@ recorder_sample(struct recorder *recorder, uint64_t now, const struct signals_sa
 		block->largest = sample.largest_bytes;
 	}
 	block->resident = sample.resident_bytes;
-	if (requests - recorder->open_requests < SIGNALS_BLOCK_REQUESTS &&
-	    recorder->elapsed - recorder->open_elapsed < SIGNALS_BLOCK_TIME)
+	if (requests - recorder->since_requests < SIGNALS_BLOCK_REQUESTS &&
+	    recorder->elapsed - recorder->since_elapsed < SIGNALS_BLOCK_TIME)
 		return false;
 	recorder_close(recorder);
+	recorder->since_requests = requests;
+	recorder->since_elapsed = recorder->elapsed;
 	return true;
 }
 
@@ -293,7 +297,7 @@ signals_restart(struct signals *signals, uint64_t now)
 	recorder->last_now = recorder->began = now;
 	recorder->last.exposure.count[SIGNALS_SECONDS] = recorder->elapsed;
 	recorder->before = recorder->last.exposure;
-	recorder->open = recorder->has_previous = false;
+	recorder->open = recorder->started = recorder->has_previous = false;
 	recorder->usual = 0;
 	memset(recorder->blocks, 0, sizeof(recorder->blocks));
 	memset(recorder->window, 0, sizeof(recorder->window));

@@ -72,14 +72,17 @@ site_growth(const struct verdict_site *site, const struct verdict_site *before, 
 }
 
 static double
-site_rate(const struct verdict_input *input, const struct verdict_site *site, double window)
+site_rate(const struct verdict_input *input, const struct verdict_site *site, bool buffer, double window)
 {
 	const struct verdict_probes *probes = &input->probes;
 	double span = input->earlier ? (double) (uint32_t) (input->epoch - input->earlier_epoch) : 0;
 
-	/* Between evictions nothing but leaks grows old. A buffer keeps the birth it had. */
-	if (probes->confirmed && probes->class == VERDICT_GROWING_BUFFER)
-		return (double) site->bytes / (double) (input->history->last.exposure.count[SIGNALS_REQUESTS] + 1);
+	if (buffer)
+		return site->objects < VERDICT_FEW
+			       ? (double) site->bytes /
+					 ((double) input->history->last.exposure.count[SIGNALS_REQUESTS] + 1)
+			       : 0;
+	/* Between evictions nothing but leaks grows old. */
 	if (probes->confirmed && probes->interval_requests > YOUNG)
 		return site_density(site, YOUNG, (double) probes->interval_requests);
 	if (span > YOUNG)
@@ -106,21 +109,36 @@ rank_insert(struct verdict *ret, const struct verdict_site *site, double rate)
 	ret->site_rates[at] = rate;
 }
 
-double
-verdict_rank(const struct verdict_input *input, struct verdict *ret)
+/* The plateau of a site, if it comes to anything. */
+static double
+site_steady(const struct verdict_input *input, const struct verdict_site *site)
 {
-	double life = (double) input->history->last.exposure.count[SIGNALS_REQUESTS], steady = 0, foreign = 0, sum = 0;
-	double window = (double) ret->window_requests;
+	double life = (double) input->history->last.exposure.count[SIGNALS_REQUESTS];
+	double span =
+		(double) verdict_thresholds.cohort_span + (input->has_evict ? 0 : verdict_thresholds.alone_requests);
+	double plateau = life >= span ? site_plateau(site, life) : 0;
+
+	return plateau * life >= (double) input->settings.min_growth && plateau >= input->settings.min_rate / 4
+		       ? plateau
+		       : 0;
+}
+
+double
+verdict_rank(const struct verdict_input *input, bool buffer, struct verdict *ret)
+{
+	double steady = 0, foreign = 0, sum = 0;
 
 	ret->site_count = 0;
+	for (size_t i = 0; i < input->site_count && !buffer; i++)
+		steady += site_steady(input, &input->sites[i]);
+	/* Of one walk alone, what turns over looks like what stays. */
+	bool steady_only = steady >= input->settings.min_rate && !input->earlier && !input->probes.confirmed;
 	for (size_t i = 0; i < input->site_count; i++) {
 		const struct verdict_site *site = &input->sites[i];
-		double plateau = life >= (double) verdict_thresholds.cohort_span ? site_plateau(site, life) : 0;
-		double rate = site_rate(input, site, window);
-		if (plateau * life >= (double) input->settings.min_growth && plateau >= input->settings.min_rate / 4) {
-			steady += plateau;
-			rate = rate > plateau || input->probes.confirmed ? rate : plateau;
-		}
+		double plateau = buffer ? 0 : site_steady(input, site);
+		double rate = steady_only ? 0 : site_rate(input, site, buffer, (double) ret->window_requests);
+		if (rate < plateau && !input->probes.confirmed)
+			rate = plateau;
 		if (rate <= 0)
 			continue;
 		rank_insert(ret, site, rate);

@@ -50,8 +50,11 @@ struct verdict_probes {
 	uint64_t interval_requests;               /* of the two intervals together */
 	struct signals_exposure first, second;    /* what was served in each interval */
 	int64_t objects_grown;
-	uint64_t survived;    /* of the first interval's births, bytes that outlived the second; 0: not known */
-	double rate;          /* bytes a request between evictions, when confirmed */
+	uint64_t survived;      /* of the first interval's births, bytes that outlived the second; 0: not known */
+	double rate;            /* bytes a request between evictions, when confirmed */
+	enum signals_axis axis; /* what explained the growth that made it begin; and whether it could be told */
+	bool separable;
+	double begin_rate;    /* bytes a request it had seemed to grow then */
 	double rejected_rate; /* bytes a request it had seemed to grow when it was last rejected */
 };
 

@@ -12,7 +12,7 @@ unit_tests = \
 	tests/unit/test-exposure tests/unit/test-request tests/unit/test-pool tests/unit/test-settings tests/unit/test-fixtures \
 	tests/unit/test-whoami tests/unit/test-corpus
 unit_tests += tests/unit/test-policy tests/unit/test-budget tests/unit/test-breaker tests/unit/test-archive
-unit_tests += tests/unit/test-record tests/unit/test-inspector
+unit_tests += tests/unit/test-signals tests/unit/test-trend tests/unit/test-verdict tests/unit/test-probe tests/unit/test-record tests/unit/test-inspector
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
@@ -167,6 +167,14 @@ tests_unit_test_inspector_LDADD = $(CMOCKA_LIBS) -lpthread -lm
 tests_unit_test_record_SOURCES = tests/unit/test-record.c $(mtlsd_judge) daemon/units.c daemon/error.c
 tests_unit_test_record_LDADD = $(CMOCKA_LIBS) -lm
 EXTRA_DIST += tests/unit/records
+tests_unit_test_signals_SOURCES = tests/unit/test-signals.c daemon/signals.c
+tests_unit_test_signals_LDADD = $(CMOCKA_LIBS) -lpthread -lm
+tests_unit_test_trend_SOURCES = tests/unit/test-trend.c daemon/trend.c
+tests_unit_test_trend_LDADD = $(CMOCKA_LIBS) -lm
+tests_unit_test_probe_SOURCES = tests/unit/test-probe.c daemon/probe.c $(mtlsd_judge) daemon/units.c daemon/error.c
+tests_unit_test_probe_LDADD = $(CMOCKA_LIBS) -lm
+tests_unit_test_verdict_SOURCES = tests/unit/test-verdict.c $(mtlsd_judge) daemon/units.c daemon/error.c
+tests_unit_test_verdict_LDADD = $(CMOCKA_LIBS) -lm
 
 # the leak corpus
 tests_unit_test_corpus_SOURCES = tests/unit/test-corpus.c tests/leaks/baseline.c tests/leaks/label.c tests/leaks/score.c \
