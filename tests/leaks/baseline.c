@@ -8,6 +8,7 @@
 
 static const double Z_ONE_PERCENT = 2.3263; /* one-sided */
 static const double R2_STRAIGHT = 0.8;
+static const double LEAST_GROWTH = 32768; /* of the resident set over a look: a page now and then is the process's */
 
 const char *
 baseline_name(enum baseline_kind kind)
@@ -68,15 +69,18 @@ static void
 look(struct baseline *baseline)
 {
 	double live[BASELINE_POINTS], resident[BASELINE_POINTS];
+	size_t n = baseline->count < BASELINE_POINTS ? baseline->count : BASELINE_POINTS;
 
-	for (size_t i = 0; i < BASELINE_POINTS; i++) {
-		live[i] = baseline->live[(baseline->count + i) % BASELINE_POINTS];
-		resident[i] = baseline->resident[(baseline->count + i) % BASELINE_POINTS];
+	for (size_t i = 0; i < n; i++) {
+		size_t at = (baseline->count - n + i) % BASELINE_POINTS;
+		live[i] = baseline->live[at];
+		resident[i] = baseline->resident[at];
 	}
 	const bool found[BASELINE_KINDS] = {
-		[BASELINE_MK] = baseline_mann_kendall_z(live, BASELINE_POINTS) > Z_ONE_PERCENT,
-		[BASELINE_OLS] = baseline_line_r2(live, BASELINE_POINTS) > R2_STRAIGHT,
-		[BASELINE_RSS] = baseline_mann_kendall_z(resident, BASELINE_POINTS) > Z_ONE_PERCENT,
+		[BASELINE_MK] = baseline_mann_kendall_z(live, n) > Z_ONE_PERCENT,
+		[BASELINE_OLS] = baseline_line_r2(live, n) > R2_STRAIGHT,
+		[BASELINE_RSS] = baseline_mann_kendall_z(resident, n) > Z_ONE_PERCENT &&
+				 resident[n - 1] - resident[0] >= LEAST_GROWTH,
 	};
 	for (unsigned kind = 0; kind < BASELINE_KINDS; kind++) {
 		if (found[kind] && baseline->alarm[kind] == 0)
@@ -90,6 +94,6 @@ baseline_add(struct baseline *baseline, uint64_t live, uint64_t resident)
 	baseline->live[baseline->count % BASELINE_POINTS] = (double) live;
 	baseline->resident[baseline->count % BASELINE_POINTS] = (double) resident;
 	baseline->count++;
-	if (baseline->count >= BASELINE_POINTS && baseline->count % BASELINE_LOOK == 0)
+	if (baseline->count % BASELINE_LOOK == 0)
 		look(baseline);
 }

@@ -3,11 +3,11 @@
 /* baseline.h - what others do with the same numbers: trend tests on live bytes and on the resident set.
  *
  * A point every BASELINE_EVERY requests; after the same warm-up as the verdict's, every BASELINE_LOOK points a look at
- * the last BASELINE_POINTS, and one look that finds a trend is an alarm:
+ * the last BASELINE_POINTS (or as many as there are), and one look that finds a trend is an alarm:
  *
  *   mk   Mann-Kendall's test of live bytes, rising, p < 0.01
  *   ols  a straight line through live bytes, rising, R2 > 0.8
- *   rss  Mann-Kendall's test of the process's resident set, rising, p < 0.01
+ *   rss  Mann-Kendall's test of the process's resident set, rising, p < 0.01, by 32 KiB at least
  *
  * Source: Mann, "Nonparametric tests against trend", 1945; Kendall, "Rank correlation methods", 1975.
  *

@@ -9,7 +9,6 @@
 #include "timeline.h"
 #include "yaml.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,8 +29,6 @@ struct stage {
 	struct request_service *service;
 	struct deadline_wheel *wheel;
 	struct symbol_resolver *resolver;
-	struct identity **clients;
-	uint32_t client_room;
 	uint64_t began;
 	char folder[32];
 };
@@ -71,59 +68,6 @@ uint64_t
 __wrap_instance_began(const struct instance *instance UNUSED)
 {
 	return stage_only.began;
-}
-
-/* --- clients ----------------------------------------------------------------------------------------------------- */
-
-/* 64 hex digits that are the client's own. */
-static char *
-make_fingerprint(uint32_t number)
-{
-	char text[65];
-	uint64_t z = number + UINT64_C(0x5851f42d4c957f2d);
-
-	for (unsigned i = 0; i < 4; i++) {
-		z = (z ^ (z >> 31)) * 0x7fb5d329728ea185;
-		z = (z ^ (z >> 27)) * 0x81dadef4bc2dd44d;
-		(void) snprintf(text + (size_t) 16 * i, 17, "%016" PRIx64, z ^ (z >> 33));
-	}
-	return strdup(text);
-}
-
-static struct identity *
-make_client(uint32_t number)
-{
-	static const char *const no_names[] = {NULL};
-	struct identity *identity = calloc(1, sizeof(*identity));
-	char subject[32];
-
-	if (identity == NULL)
-		return NULL;
-	(void) snprintf(subject, sizeof(subject), number == 0 ? "CN=monitor" : "CN=client-%07u", number);
-	identity->subject = strdup(subject);
-	identity->issuer = "CN=ca";
-	identity->serial = "01";
-	identity->certificate_sha256 = identity->spki_sha256 = make_fingerprint(number);
-	for (size_t i = 0; i < IDENTITY_SAN_COUNT; i++)
-		identity->san[i] = no_names;
-	return identity;
-}
-
-struct identity *
-stage_client(struct stage *stage, uint32_t number)
-{
-	if (number >= stage->client_room) {
-		uint32_t room = number * 2 + 1024;
-		struct identity **grown = reallocarray(stage->clients, room, sizeof(struct identity *));
-		if (grown == NULL)
-			abort();
-		memset(grown + stage->client_room, 0, (room - stage->client_room) * sizeof(struct identity *));
-		stage->clients = grown;
-		stage->client_room = room;
-	}
-	if (stage->clients[number] == NULL)
-		stage->clients[number] = make_client(number);
-	return stage->clients[number];
 }
 
 /* --- the plugin -------------------------------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 /* stage.h - one plugin as the daemon runs it, without a network: its image, its instance with its memory, the service
- * its requests run against, the clients they come from.
+ * its requests run against.
  *
  * One a process: the foreign heap of a plugin is never taken down, and neither is the stage. Time is the timeline's.
  * Callbacks the daemon leaves to late threads run at once, on the calling thread, so that runs repeat.
@@ -23,7 +23,5 @@ struct instance *stage_instance(struct stage *stage);
 struct request_service *stage_service(struct stage *stage);
 /* Ends the waits whose deadline has passed. */
 void stage_turn(struct stage *stage);
-/* The verified identity of a client; made at first use. */
-struct identity *stage_client(struct stage *stage, uint32_t number);
 /* The function a call address lies in, "?" if it has no name. Valid until the next call. */
 const char *stage_function(struct stage *stage, uintptr_t site);

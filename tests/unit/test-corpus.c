@@ -229,8 +229,8 @@ test_alarms_come_with_a_trend_only(void **state UNUSED)
 		baseline_add(&rising, 1000 + 10 * i, 4096);
 		baseline_add(&flat, 1000 + i % 2, 4096);
 	}
-	assert_int_equal(rising.alarm[BASELINE_MK], BASELINE_POINTS);
-	assert_int_equal(rising.alarm[BASELINE_OLS], BASELINE_POINTS);
+	assert_int_equal(rising.alarm[BASELINE_MK], BASELINE_LOOK);
+	assert_int_equal(rising.alarm[BASELINE_OLS], BASELINE_LOOK);
 	assert_int_equal(rising.alarm[BASELINE_RSS], 0);
 	for (unsigned kind = 0; kind < BASELINE_KINDS; kind++)
 		assert_int_equal(flat.alarm[kind], 0);
