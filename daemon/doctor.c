@@ -450,7 +450,7 @@ static const struct {
 	{"refused", check_refused, NULL, "mtlsctl dump"},
 	{"bad-frees", check_faults, NULL, "mtlsctl show"},
 	{"foreign", check_foreign, NULL, "mtlsctl dump"},
-	{"expiry", NULL, check_expiry, "mtlsctl reload"},
+	{"expiry", NULL, check_expiry, "mtlsctl tls"},
 	{"suspect", check_suspect, NULL, "mtlsctl explain"},
 	{"growth", check_growth, NULL, "mtlsctl explain"},
 	{"error-escapes", check_error_escapes, NULL, "mtlsctl escapes"},

@@ -496,18 +496,18 @@ test_what_ends_soon(void **state)
 	d.expiries[0] = (struct doctor_expiry){
 		.set = "main", .what = "certificate", .name = "CN=here", .until = d.now + 7 * DAY};
 	finding = expect_daemon(&d, "expiry");
-	expect_words(&finding, DOCTOR_WARNING, "tls main: its certificate (CN=here) expires in 7d0h", "mtlsctl reload");
+	expect_words(&finding, DOCTOR_WARNING, "tls main: its certificate (CN=here) expires in 7d0h", "mtlsctl tls");
 	d.expiries[0].until--;
 	assert_int_equal(expect_daemon(&d, "expiry").severity, DOCTOR_BAD);
 	d.expiry_count = 2;
 	d.expiries[1] = (struct doctor_expiry){.set = "other", .what = "client_crl", .until = d.now};
 	finding = expect_daemon(&d, "expiry");
 	expect_words(&finding, DOCTOR_BAD, "tls other: its revocation list has expired; 1 more ends soon",
-		     "mtlsctl reload");
+		     "mtlsctl tls");
 	d.expiry_count = 3;
 	d.expiries[2] = (struct doctor_expiry){.set = "third", .what = "something new", .until = 1};
 	finding = expect_daemon(&d, "expiry");
-	expect_words(&finding, DOCTOR_BAD, "tls third: its something new has expired; 2 more end soon", "mtlsctl reload");
+	expect_words(&finding, DOCTOR_BAD, "tls third: its something new has expired; 2 more end soon", "mtlsctl tls");
 }
 
 static void
