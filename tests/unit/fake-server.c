@@ -249,22 +249,6 @@ endpoint_stats(const struct endpoint *endpoint, struct endpoint_stats *ret)
 	ret->handshakes_refused[TLS_REVOKED] = 3;
 }
 
-struct tls_store *
-endpoint_tls(const struct endpoint *endpoint)
-{
-	return (struct tls_store *) endpoint;
-}
-
-void
-tls_store_expiring(struct tls_store *store, time_t now, void (*visit)(const struct tls_expiry *expiry, void *arg),
-		   void *arg)
-{
-	struct tls_expiry expiry = {"main", "certificate", "CN=fake", now + 86400, false};
-
-	if (fake_server((struct server *) store)->expiring)
-		visit(&expiry, arg);
-}
-
 const char *
 endpoint_library(void)
 {

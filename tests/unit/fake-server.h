@@ -18,7 +18,6 @@ struct fake_server {
 	size_t sites; /* how many sites leak's dump has */
 	bool hold;    /* changes wait until it is false */
 	bool inside;  /* one waits */
-	bool expiring;  /* the certificate of the set "main", tomorrow */
 	bool unwatched; /* there is no overseer */
 	bool stopped;   /* leak's restarts took back too little */
 	enum verdict_outcome outcome; /* of leak, 0: confirmed */
