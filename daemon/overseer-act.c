@@ -282,8 +282,8 @@ ward_facts(struct sight *sight, struct policy_facts *ret)
 		.stopped = ward->stopped,
 		.random = overseer_random(sight->overseer),
 	};
-	ret->has_planned = budget_has_planned(&ward->budget, &plugin->budget, sight->now, &ret->planned_wait) &&
-			   budget_may_retry(&ward->budget, sight->now, &ret->planned_wait);
+	ret->has_planned = budget_has_planned(&ward->budget, &plugin->budget, sight->now, &ret->planned_wait);
+	(void) budget_may_retry(&ward->budget, sight->now, &ret->retry_wait);
 }
 
 /* Near the limit an eviction is looked at at once: whether it helped decides whether requests may come in. */

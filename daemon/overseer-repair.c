@@ -32,7 +32,6 @@ repair_begin(const struct sight *sight, enum policy_reason reason)
 	struct ward *ward = sight->ward;
 	struct repair *repair = &ward->repair;
 
-	budget_planned(&ward->budget, sight->now);
 	repair->failed_start = false;
 	repair->reason = reason;
 	repair->first = reason == POLICY_LEAK ? ward->first_held : 0;
@@ -117,6 +116,7 @@ repair_replace(const struct repair *repair)
 	int r = supervisor_replace(repair->overseer->supervisor, ward->name, repair->instance, SUPERVISOR_LEAK, &report,
 				   &why);
 	if (r == 0) {
+		budget_planned(&ward->budget, repair->now);
 		ward->replaced_by = report.new_instance;
 		judge_restart(repair, &report);
 	}

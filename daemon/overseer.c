@@ -234,7 +234,7 @@ void
 overseer_settle(struct overseer *overseer)
 {
 	pthread_mutex_lock(&overseer->lock);
-	while (is_repairing(overseer))
+	while (atomic_load(&overseer->stepping) || is_repairing(overseer))
 		pthread_cond_wait(&overseer->idle, &overseer->lock);
 	pthread_mutex_unlock(&overseer->lock);
 }

@@ -29,7 +29,7 @@ void overseer_step(struct overseer *overseer, uint64_t now);
 void overseer_tick(struct overseer *overseer);
 /* Memory is short: with the next step the plugin that can give back most is asked to. */
 void overseer_pressure(struct overseer *overseer);
-/* Waits until no restart is under way. */
+/* Waits until no step of the overseer's own and no restart is under way. */
 void overseer_settle(struct overseer *overseer);
 
 /* What is known of a plugin. -ENOENT. */

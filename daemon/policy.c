@@ -99,6 +99,11 @@ may_restart(struct policy *policy, const struct policy_facts *facts, struct poli
 			 "no restart: the last one took back too little, the leak is elsewhere");
 		return false;
 	}
+	if (facts->has_planned && facts->retry_wait > 0) {
+		snprintf(decision->next, sizeof(decision->next), "restart in %s, after one that failed",
+			 units_format_duration(facts->retry_wait, wait, sizeof(wait)));
+		return false;
+	}
 	if (facts->has_planned) {
 		policy->exhausted = false;
 		return true;

@@ -70,6 +70,7 @@ struct policy_facts {
 	bool stopped;          /* the loop of restarts was: policy_is_elsewhere */
 	bool has_planned;      /* a planned restart is left */
 	uint64_t planned_wait; /* else microseconds until one is; UINT64_MAX: never */
+	uint64_t retry_wait;   /* microseconds until a restart may be tried after one that failed */
 	double random;         /* 0 <= random < 1 */
 };
 

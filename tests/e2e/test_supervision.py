@@ -41,7 +41,8 @@ def kind_of(record):
 
 
 #: Short names of the kinds the tests ask for.
-CONFIRMED, DUMPED, EVICTED = "Plugin leaks memory", "A dump of plugin was written", "Plugin was asked to give memory back"
+CONFIRMED, DUMPED = "Plugin leaks memory", "A dump of plugin was written"
+EVICTED = "Plugin was asked to give memory back"
 RESTARTED, STOPPED = "Plugin was replaced", "Restarting plugin does not help"
 NOT_STARTED, SPENT = "Plugin could not be started", "No restart is left for plugin"
 REFUSED, TRIED, ADMITTED = ("Requests of plugin are refused for a while", "One request of plugin is tried",
@@ -200,7 +201,8 @@ def test_a_limit_may_be_ignored(daemon):
 def test_memory_pressure_evicts_the_largest_first(daemon, tmp_path):
     fifo = tmp_path / "pressure"
     os.mkfifo(fifo)
-    d = daemon(plugins=[hoard(name="small", cache=1000), hoard(name="large", cache=10000), hoard(name="none", leak=9000)],
+    d = daemon(plugins=[hoard(name="small", cache=1000), hoard(name="large", cache=10000),
+                        hoard(name="none", leak=9000)],
                env={"MEMORY_PRESSURE_WATCH": str(fifo)})
     client = d.client()
     for name in ("small", "large", "none"):

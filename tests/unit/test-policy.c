@@ -256,6 +256,22 @@ test_no_restart_beyond_the_budget(void **state UNUSED)
 }
 
 static void
+test_after_a_failure_it_waits_without_being_spent(void **state UNUSED)
+{
+	struct verdict verdict = verdict_of(VERDICT_CONFIRMED, VERDICT_LEAK);
+	struct policy_facts facts = facts_of(&verdict);
+	struct policy policy = {0};
+
+	facts.retry_wait = 2 * SECOND;
+	struct policy_decision decision = decide(&restarting, &policy, &facts);
+	assert_int_equal(decision.actions, POLICY_LOG);
+	assert_false(decision.exhausted);
+	assert_string_equal(decision.next, "restart in 2.0s, after one that failed");
+	facts.retry_wait = 0;
+	assert_int_equal(decide(&restarting, &policy, &facts).actions, POLICY_RESTART);
+}
+
+static void
 test_a_stopped_loop_stays_stopped(void **state UNUSED)
 {
 	struct verdict verdict = verdict_of(VERDICT_CONFIRMED, VERDICT_LEAK);
@@ -509,6 +525,7 @@ main(void)
 		cmocka_unit_test(test_restart_by_time_to_limit_or_bytes),
 		cmocka_unit_test(test_a_cleared_verdict_takes_the_wish_back),
 		cmocka_unit_test(test_no_restart_beyond_the_budget),
+		cmocka_unit_test(test_after_a_failure_it_waits_without_being_spent),
 		cmocka_unit_test(test_a_stopped_loop_stays_stopped),
 		cmocka_unit_test(test_the_rule_of_what_a_restart_takes_back),
 		cmocka_unit_test(test_the_ramp_from_soft_to_hard),
