@@ -197,6 +197,16 @@ is_summed(const struct label *label)
 }
 
 static void
+print_rates(const char *who, unsigned found, unsigned leaky, unsigned falsely, unsigned clean)
+{
+	if (leaky + clean == 0)
+		return;
+	(void) printf("%-22s  found %u of %u leaks (recall %.3f), %u false alarms in %u clean runs (precision %.3f)\n",
+		      who, found, leaky, leaky > 0 ? (double) found / leaky : 0, falsely, clean,
+		      found + falsely > 0 ? (double) found / (found + falsely) : 0);
+}
+
+static void
 print_table(const struct plan *plan)
 {
 	struct score sums[2][2] = {0}; /* leaky, hook */
@@ -226,13 +236,12 @@ print_table(const struct plan *plan)
 	}
 	for (int hook = 1; hook >= 0; hook--) {
 		const struct score *leaky = &sums[1][hook], *clean = &sums[0][hook];
-		if (leaky->found + clean->goal > 0)
-			(void) printf("%s: precision %.3f, recall %.3f, false alarms %u in %u\n",
-				      hook ? "CONFIRMED, with a hook" : "LIKELY, without a hook",
-				      (double) leaky->found / (leaky->found + clean->goal + leaky->early),
-				      leaky->runs > 0 ? (double) leaky->found / leaky->runs : 0, clean->goal,
-				      clean->runs);
+		print_rates(hook ? "CONFIRMED, with a hook" : "LIKELY, without a hook", leaky->found, leaky->runs,
+			    clean->goal + leaky->early, clean->runs);
 	}
+	for (unsigned kind = 0; kind < BASELINE_KINDS; kind++)
+		print_rates(baseline_name(kind), sums[1][0].alarms[kind], sums[1][0].runs, sums[0][0].alarms[kind],
+			    sums[0][0].runs);
 	for (int leaky = 1; leaky >= 0; leaky--)
 		for (int hook = 1; hook >= 0; hook--)
 			score_clear(&sums[leaky][hook]);
