@@ -26,7 +26,7 @@ static struct reader
 take(struct reader *reader, size_t length)
 {
 	struct reader part = {.at = reader->at, .left = length};
-	if (length > reader->left) {
+	if (reader->bad || length > reader->left) {
 		*reader = (struct reader){.bad = true};
 		return (struct reader){.bad = true};
 	}
@@ -232,7 +232,8 @@ hello_read(const void *body, size_t length, struct hello *ret)
 	(void) take_vector(&reader, 1); /* compression */
 	if (reader.bad)
 		return -EBADMSG;
-	struct reader extensions = take_vector(&reader, 2);
+	/* TLS 1.2 may come without any. */
+	struct reader extensions = reader.left ? take_vector(&reader, 2) : reader;
 	while (extensions.left) {
 		unsigned type = take_number(&extensions, 2);
 		struct reader extension = take_vector(&extensions, 2);

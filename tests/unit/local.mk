@@ -183,3 +183,28 @@ tests_unit_test_verdict_LDADD = $(CMOCKA_LIBS) -lm
 tests_unit_test_corpus_SOURCES = tests/unit/test-corpus.c tests/leaks/baseline.c tests/leaks/label.c tests/leaks/score.c \
 	tests/leaks/traffic.c
 tests_unit_test_corpus_LDADD = $(CMOCKA_LIBS) -lm
+
+# credentials
+if HAVE_CMOCKA
+tls_tests = \
+	tests/unit/test-hello tests/unit/test-ticket tests/unit/test-chain-cache tests/unit/test-trust \
+	tests/unit/test-credential tests/unit/test-secret tests/unit/test-tls-watch
+check_PROGRAMS += $(tls_tests)
+TESTS += $(tls_tests)
+endif
+tests_unit_test_hello_SOURCES = tests/unit/test-hello.c daemon/hello.c
+tests_unit_test_hello_LDADD = $(CMOCKA_LIBS)
+tests_unit_test_ticket_SOURCES = tests/unit/test-ticket.c daemon/ticket.c daemon/secret.c daemon/error.c
+tests_unit_test_ticket_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS)
+tests_unit_test_chain_cache_SOURCES = tests/unit/test-chain-cache.c daemon/chain-cache.c daemon/chain.c
+tests_unit_test_chain_cache_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) -lpthread
+tests_unit_test_trust_SOURCES = tests/unit/test-trust.c tests/unit/pki-fixture.c tests/unit/pki-fixture.h daemon/trust.c \
+	daemon/crl.c daemon/chain.c daemon/chain-cache.c daemon/secret.c daemon/error.c
+tests_unit_test_trust_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) -lpthread
+tests_unit_test_credential_SOURCES = tests/unit/test-credential.c tests/unit/pki-fixture.c tests/unit/pki-fixture.h \
+	$(mtlsd_tls) daemon/yaml.c daemon/error.c
+tests_unit_test_credential_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) $(YAML_LIBS) -lpthread
+tests_unit_test_secret_SOURCES = tests/unit/test-secret.c daemon/secret.c daemon/error.c
+tests_unit_test_secret_LDADD = $(CMOCKA_LIBS)
+tests_unit_test_tls_watch_SOURCES = tests/unit/test-tls-watch.c daemon/tls-watch.c
+tests_unit_test_tls_watch_LDADD = $(CMOCKA_LIBS) $(SYSTEMD_LIBS)
