@@ -16,6 +16,12 @@ def mappings(d):
         return len(file.readlines())
 
 
+def is_watched(d, name, instance):
+    """An instance's inspection begins with the overseer's next look, and has memory of its own."""
+    _, out, _ = d.ctl_raw("--json", "explain", name)
+    return out.strip() != "" and json.loads(out).get("instance") == instance
+
+
 @pytest.mark.parametrize("name, config", [("leak", {"bytes": 1024}), ("cxx", {}), ("slow", {"delay": "1ms"})])
 def test_a_thousand_restarts_under_load_are_flat(daemon, name, config):
     restarts, settled_after = (1000, 200) if name == "leak" else (300, 60)
@@ -28,6 +34,7 @@ def test_a_thousand_restarts_under_load_are_flat(daemon, name, config):
         assert restart["zombie"] is False and restart["cancelled"] == 0
         wait_for(lambda: load.count() >= target, "more requests", interval=0.002)
         if done in (settled_after, restarts):
+            wait_for(lambda: is_watched(d, name, restart["new_instance"]), "the new instance to be watched")
             seen[done] = dict(rss=d.rss(), descriptors=d.descriptors(), mappings=mappings(d), threads=d.threads(),
                               own=d.ctl("status")["memory"]["in_use_bytes"])
     results = load.stop()
