@@ -91,7 +91,7 @@ status_plugins(const struct command_call *call)
 		total++;
 		if (plugin.state <= SUPERVISOR_FAILED)
 			states[plugin.state]++;
-		if (command_view(call, plugin.name, &view) && explain_may_leak(&view.verdict))
+		if (command_view(call, plugin.name, &view) && view.instance > 0 && explain_may_leak(&view.verdict))
 			outcomes[view.verdict.outcome]++;
 		live += plugin.own.live_bytes;
 		foreign += plugin.foreign.live_bytes;

@@ -78,24 +78,23 @@ gather_escape(const struct command_call *call, const char *plugin, struct doctor
 	json_decref(text);
 }
 
-/* Whether the restarts of this very instance were stopped for taking back too little. */
-static bool
-gather_stop(const struct command_call *call, const char *plugin, uint64_t instance)
+/* The last sentence that said so. */
+static void
+gather_stop(const struct command_call *call, const char *plugin, char *ret, size_t size)
 {
 	json_t *history = command_history(call, plugin), *row;
-	bool stopped = false;
 	size_t i;
 
+	snprintf(ret, size, "restarts for its leak took back too little and were stopped");
 	json_array_foreach(history, i, row)
 	{
 		const char *event = json_string_value(json_object_get(row, "event"));
+		const char *text = json_string_value(json_object_get(row, "text"));
 
-		if (event && strcmp(event, event_row(EVENT_LOOP_STOPPED)->word) == 0 &&
-		    (uint64_t) json_integer_value(json_object_get(row, "instance")) == instance)
-			stopped = true;
+		if (event && text && strcmp(event, event_row(EVENT_LOOP_STOPPED)->word) == 0)
+			snprintf(ret, size, "%s", text);
 	}
 	json_decref(history);
-	return stopped;
 }
 
 static void
@@ -109,8 +108,8 @@ gather_plugin(const struct command_call *call, const struct config *config, cons
 	ret->watched = command_view(call, plugin->name, &ret->view);
 	ret->probe_allowed = command_probe_allowed(config, plugin->name);
 	ret->can_probe = plugin->has_evict && ret->probe_allowed;
-	if (ret->watched)
-		ret->loop_stopped = gather_stop(call, plugin->name, plugin->instance);
+	if (ret->watched && ret->view.stopped)
+		gather_stop(call, plugin->name, ret->stopped, sizeof(ret->stopped));
 	if (plugin->own.refused > 0)
 		gather_place(call, plugin->name, plugin->own.refused_site, ret->refused_at);
 	for (size_t i = 1; i < ARRAY_LENGTH(plugin->fault_counts); i++)

@@ -19,8 +19,8 @@ command_view(const struct command_call *call, const char *plugin, struct oversee
 {
 	struct overseer *overseer = server_overseer(call->context->server);
 
-	/* Neither before the first look, nor without an instance to look at. */
-	return overseer && overseer_view(overseer, plugin, ret) == 0 && ret->judged > 0 && ret->instance > 0;
+	/* Not before the first look. */
+	return overseer && overseer_view(overseer, plugin, ret) == 0 && ret->judged > 0;
 }
 
 static const struct config_leak *
@@ -128,7 +128,7 @@ command_explain(const struct command_call *call, json_t **ret, struct error *err
 		return r;
 	if (!command_is_watched(config, plugin.name))
 		return error_set(error, -ENODATA, "nobody watches %s: memory.leak.watch is off", plugin.name);
-	if (!command_view(call, plugin.name, &view))
+	if (!command_view(call, plugin.name, &view) || view.instance == 0)
 		return error_set(error, -ENODATA, "nothing is known of %s yet: it is %s", plugin.name,
 				 supervisor_state_name(plugin.state));
 	can_probe = plugin.has_evict && command_probe_allowed(config, plugin.name);

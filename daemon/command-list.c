@@ -49,7 +49,8 @@ command_list(const struct command_call *call, json_t **ret, struct error *error)
 	for (size_t i = 0; supervisor_get(supervisor, i, &plugin) == 0; i++) {
 		json_t *row = list_row(&plugin);
 
-		if (row && command_is_watched(config, plugin.name) && command_view(call, plugin.name, &view)) {
+		if (row && command_is_watched(config, plugin.name) && command_view(call, plugin.name, &view) &&
+		    view.instance > 0) {
 			json_t *verdict = explain_verdict(&view.verdict);
 
 			(void) json_object_update(row, verdict);

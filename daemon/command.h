@@ -178,7 +178,7 @@ int command_dump(const struct command_call *call, json_t **ret, struct error *er
 extern const struct command_block command_dump_blocks[];
 /* command-explain.c */
 int command_explain(const struct command_call *call, json_t **ret, struct error *error);
-/* What is known of a plugin's growth; false: nothing. */
+/* What the overseer knows of a plugin; false: nothing. Its verdict means something only with an instance. */
 bool command_view(const struct command_call *call, const char *plugin, struct overseer_view *ret);
 /* Verdicts and actions so far, an array; and how its rows are shown. */
 json_t *command_history(const struct command_call *call, const char *plugin);

@@ -64,7 +64,7 @@ percent(uint64_t part, uint64_t whole)
 static enum verdict_outcome
 outcome(const struct doctor_plugin *p)
 {
-	return p->watched ? p->view.verdict.outcome : VERDICT_WARMING;
+	return p->watched && p->view.instance > 0 ? p->view.verdict.outcome : VERDICT_WARMING;
 }
 
 static bool
@@ -81,7 +81,7 @@ check_confirmed(const struct doctor_plugin *p, struct doctor_finding *finding)
 	if (outcome(p) != VERDICT_CONFIRMED || !is_leak(p))
 		return false;
 	finding->leak = true;
-	return found(finding, DOCTOR_BAD, "%s", p->view.sentence);
+	return found(finding, DOCTOR_BAD, "%s%s%s", p->view.sentence, p->view.next[0] ? "; next: " : "", p->view.next);
 }
 
 /* Without a probe that could tell, likely is as sure as it gets. */
@@ -117,17 +117,9 @@ check_growth(const struct doctor_plugin *p, struct doctor_finding *finding)
 }
 
 static bool
-check_loop(const struct doctor_plugin *p, struct doctor_finding *finding)
+check_stopped(const struct doctor_plugin *p, struct doctor_finding *finding)
 {
-	struct words words;
-
-	if (!p->loop_stopped)
-		return false;
-	return found(finding, DOCTOR_BAD,
-		     "restarts took back too little and were stopped after %" PRIu64 ": what grows is not its own heap "
-		     "(%s), but what libraries hold for it (%s)",
-		     p->plugin.restarts_leak, size_a(&words, p->plugin.own.live_bytes),
-		     size_b(&words, p->plugin.foreign.live_bytes));
+	return p->stopped[0] && found(finding, DOCTOR_BAD, "%s", p->stopped);
 }
 
 /* What libraries keep outlives every instance. */
@@ -229,18 +221,28 @@ check_failed(const struct doctor_plugin *p, struct doctor_finding *finding)
 {
 	if (p->plugin.state != SUPERVISOR_FAILED)
 		return false;
-	return found(finding, DOCTOR_BAD, "it does not serve: %s",
-		     p->plugin.last_error[0] ? p->plugin.last_error : "its last start failed");
+	return found(finding, DOCTOR_BAD, "it does not serve: %s%s%s",
+		     p->plugin.last_error[0] ? p->plugin.last_error : "its last start failed",
+		     p->watched && p->view.next[0] ? "; next: " : "", p->watched ? p->view.next : "");
 }
 
+/* Why requests get 503 though somebody could answer. */
 static bool
 check_breaker(const struct doctor_plugin *p, struct doctor_finding *finding)
 {
-	if (!p->watched || p->view.breaker[0] == '\0' || strcmp(p->view.breaker, "closed") == 0)
-		return false;
-	return found(finding, DOCTOR_BAD, "its breaker is %s: %s", p->view.breaker,
-		     strcmp(p->view.breaker, "open") == 0 ? "requests get 503 without reaching it"
-							  : "one request at a time tries whether it is well again");
+	static const struct {
+		const char *state, *sentence;
+	} rows[] = {
+		{"open", "its breaker is open: requests get 503 without reaching it"},
+		{"half-open", "its breaker is half-open: one request at a time tries whether it is well again, the "
+			      "others get 503"},
+		{"stopped", "it is so near its hard limit that nothing is admitted: requests get 503"},
+	};
+
+	for (size_t i = 0; p->watched && i < ARRAY_LENGTH(rows); i++)
+		if (strcmp(p->view.breaker, rows[i].state) == 0)
+			return found(finding, DOCTOR_BAD, "%s", rows[i].sentence);
+	return false;
 }
 
 static bool
@@ -442,7 +444,7 @@ static const struct {
 } checks[] = {
 	{"leak", check_confirmed, NULL, "mtlsctl explain"},
 	{"likely-leak", check_likely, NULL, "mtlsctl explain"},
-	{"restarts-stopped", check_loop, NULL, "mtlsctl dump"},
+	{"restarts-stopped", check_stopped, NULL, "mtlsctl dump"},
 	{"failed", check_failed, NULL, "mtlsctl restart"},
 	{"breaker", check_breaker, NULL, "mtlsctl show"},
 	{"time-to-limit", check_time_to_limit, NULL, "mtlsctl restart"},

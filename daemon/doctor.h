@@ -30,7 +30,7 @@ struct doctor_plugin {
 	struct overseer_view view;
 	bool can_probe;                                        /* an evict hook, and probes allowed */
 	bool probe_allowed;                                    /* by its settings */
-	bool loop_stopped;                                     /* restarts took back too little */
+	char stopped[400];                                     /* why restarts for a leak were; "" they were not */
 	char refused_at[DOCTOR_PLACE], fault_at[DOCTOR_PLACE]; /* "leak_keep (leak.c:42)", "" unknown */
 	struct doctor_escape escape;                           /* the worst; bytes 0: none */
 };

@@ -379,6 +379,7 @@ ward_show(const struct sight *sight)
 	ward->view.instance = ward->instance;
 	ward->view.verdict = ward->verdict;
 	ward->view.probes = ward->probes;
+	ward->view.stopped = ward->stopped;
 	ward->view.judged = (uint64_t) time(NULL);
 	snprintf(ward->view.sentence, sizeof(ward->view.sentence), "%s", sentence);
 	snprintf(ward->view.probe, sizeof(ward->view.probe), "%s", ward->phase[0] != '\0' ? ward->phase : "idle");

@@ -43,6 +43,7 @@ struct overseer_view {
 	uint64_t breaker_until; /* CLOCK_REALTIME seconds; 0: closed */
 	char breaker[16];       /* "closed", "open", "half-open", "stopped" */
 	char next[160];         /* what the policy will do next, and when; "" nothing */
+	bool stopped;           /* it is restarted no more for its leak: restarts take back too little */
 };
 int overseer_view(struct overseer *overseer, const char *plugin, struct overseer_view *ret);
 /* Verdicts and actions so far, oldest first: [{"at", "event", "text", "instance"}, ...], bounded. */

@@ -192,6 +192,50 @@ def test_record_and_replay(leaking, tmp_path):
     assert code == 1 and "No such file" in err
 
 
+def eager(**limits):
+    """memory: judged and probed as soon as there is anything to judge."""
+    return dict(leak=dict(warm_up="0s", warm_up_requests=0, probe=dict(max_load=1, max_per_hour=1000)), **limits)
+
+
+@layered
+def test_a_confirmed_leak_beside_a_cache(daemon):
+    d = daemon(plugins=[dict(name="hoard", path="hoard.so", config=dict(leak=48, cache=64, entries=200),
+                             memory=eager(soft="512MiB", hard="1GiB")),
+                        dict(name="cache", path="hoard.so", config=dict(cache=64, entries=200), memory=eager())])
+    load, other = d.load("/hoard", connections=4), d.load("/cache", connections=2)
+    wait_for(lambda: verdict(d, "hoard") == "confirmed", "the verdict", timeout=240)
+    code, reply, text = doctor(d)
+    assert load.stop()["failures"] == 0 and other.stop()["failures"] == 0
+    first = reply["findings"][0]
+    assert code == 10 and (first["check"], first["plugin"], first["severity"]) == ("leak", "hoard", "bad")
+    assert re.match(r"leaks \d+(\.\d+)? .*bytes per request at hoard_keep \(hoard\.c:\d+\), .*to its limit, "
+                    r"confirmed by probe", first["sentence"])
+    assert not checks(reply, "cache") & {"leak", "likely-leak"}
+    code, out, err = d.ctl_raw("--json", "explain", "hoard")
+    assert code == 10, err
+    explained = json.loads(out)
+    assert explained["probe"]["confirmed"] and explained["probe"]["residual_first"] > 0
+    assert 36 <= explained["growth"]["per_request"] <= 60
+    assert explained["sites"][0]["function"] == "hoard_keep"
+    assert [row["event"] for row in explained["history"]][:2] == ["probe", "probe-ended"]
+    history = [row["event"] for row in d.ctl("show", "hoard")["history"]]
+    assert history.index("likely") < history.index("confirmed")
+    assert d.ctl_raw("explain", "cache")[0] == 0
+
+
+@layered
+def test_a_leak_through_a_library_is_no_case_for_restarts(daemon):
+    d = daemon(plugins=[dict(name="hoard", path="hoard.so", config=dict(by="library"), memory=eager(hard="8MiB"),
+                             restart=dict(on_exhausted="stay"))])
+    load = d.load("/hoard", connections=8)
+    reply = wait_for(lambda: (found := doctor(d)[1]) and "restarts-stopped" in checks(found, "hoard") and found,
+                     "the end of restarts", timeout=240)
+    load.stop()
+    row = next(row for row in reply["findings"] if row["check"] == "restarts-stopped")
+    assert row["severity"] == "bad" and row["next"] == "mtlsctl dump hoard"
+    assert "held by libraries on its behalf, and outlive instances" in row["sentence"]
+
+
 # --- replay ------------------------------------------------------------------------------------------------------
 
 

@@ -43,6 +43,7 @@ overseer_view(struct overseer *overseer, const char *plugin, struct overseer_vie
 
 	*ret = (struct overseer_view){.instance = 3, .judged = 2100, .probe = "idle", .breaker = "closed"};
 	if (strcmp(plugin, "leak") == 0) {
+		ret->stopped = fake->stopped;
 		ret->verdict = fake_leak;
 		if (fake->outcome)
 			ret->verdict.outcome = fake->outcome;

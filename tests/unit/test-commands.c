@@ -350,7 +350,7 @@ test_doctor_gathers_and_orders(void **state)
 	assert_string_equal(json_string_value(json_array_get(report, 0)),
 			    "bad      leak: leaks 16.2 \xc2\xb1 0.4 bytes per request at spill (leak.c:41), 3h10min");
 	assert_string_equal(json_string_value(json_array_get(report, 1)),
-			    "         to its limit, confirmed by probe");
+			    "         to its limit, confirmed by probe; next: restart at a quiet moment");
 	assert_string_equal(json_string_value(json_array_get(report, 2)), "         -> mtlsctl explain leak");
 	json_array_foreach(report, i, line) {
 		assert_true(json_string_length(line) <= 82);

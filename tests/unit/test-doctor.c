@@ -28,7 +28,8 @@ healthy(void)
 			   .hard_limit = 64 * MIB},
 		.watch = true,
 		.watched = true,
-		.view = {.verdict = {.outcome = VERDICT_OK, .seconds_to_limit = -1},
+		.view = {.instance = 3,
+			 .verdict = {.outcome = VERDICT_OK, .seconds_to_limit = -1},
 			 .sentence = "nothing grows",
 			 .breaker = "closed"},
 		.can_probe = true,
@@ -141,6 +142,12 @@ test_a_confirmed_leak(void **state)
 	assert_true(finding.leak);
 	expect_nothing(&p, "likely-leak");
 	expect_nothing(&p, "growth");
+	snprintf(p.view.next, sizeof(p.view.next), "restart at a quiet moment");
+	finding = expect_plugin(&p, "leak");
+	assert_non_null(strstr(finding.sentence, "(auth.c:41); next: restart at a quiet moment"));
+	/* The verdict of an instance that is gone. */
+	p.view.instance = 0;
+	expect_nothing(&p, "leak");
 }
 
 static void
@@ -221,14 +228,9 @@ test_stopped_restarts(void **state)
 	struct doctor_finding finding;
 
 	(void) state;
-	p.loop_stopped = true;
-	p.plugin.restarts_leak = 2;
+	snprintf(p.stopped, sizeof(p.stopped), "the restart took back 3 %% of 40.0MiB");
 	finding = expect_plugin(&p, "restarts-stopped");
-	expect_words(
-		&finding, DOCTOR_BAD,
-		"restarts took back too little and were stopped after 2: what grows is not its own heap (10.0MiB), "
-		"but what libraries hold for it (1.0MiB)",
-		"mtlsctl dump auth");
+	expect_words(&finding, DOCTOR_BAD, "the restart took back 3 % of 40.0MiB", "mtlsctl dump auth");
 }
 
 static void
@@ -380,6 +382,9 @@ test_states(void **state)
 	snprintf(p.plugin.last_error, sizeof(p.plugin.last_error), "init said no");
 	finding = expect_plugin(&p, "failed");
 	expect_words(&finding, DOCTOR_BAD, "it does not serve: init said no", "mtlsctl restart auth");
+	snprintf(p.view.next, sizeof(p.view.next), "a new try in 53s");
+	finding = expect_plugin(&p, "failed");
+	assert_string_equal(finding.sentence, "it does not serve: init said no; next: a new try in 53s");
 	p.plugin.last_error[0] = '\0';
 	p.plugin.state = SUPERVISOR_DISABLED;
 	finding = expect_plugin(&p, "disabled");
@@ -404,6 +409,9 @@ test_breaker(void **state)
 	snprintf(p.view.breaker, sizeof(p.view.breaker), "half-open");
 	finding = expect_plugin(&p, "breaker");
 	assert_non_null(strstr(finding.sentence, "one request at a time"));
+	snprintf(p.view.breaker, sizeof(p.view.breaker), "stopped");
+	finding = expect_plugin(&p, "breaker");
+	assert_non_null(strstr(finding.sentence, "near its hard limit"));
 	p.view.breaker[0] = '\0';
 	expect_nothing(&p, "breaker");
 }
