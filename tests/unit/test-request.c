@@ -699,6 +699,131 @@ test_without_an_instance_the_answer_is_503(void **state UNUSED)
 	assert_int_equal(counted(PLUGIN_REFUSED_DISABLED), 1);
 }
 
+/* --- the breaker ---------------------------------------------------------------------------------------------------
+ */
+
+/* One whole request; its status. */
+static int
+status_of(enum request_outcome outcome)
+{
+	enum request_next next;
+	struct request *request = begin("GET", "/a/", 0, &next);
+	assert_int_equal(request_upload_complete(request), REQUEST_ANSWER);
+	int status = request_response(request)->status;
+	request_end(&request, outcome);
+	return status;
+}
+
+static enum breaker_state
+breaker_now(void)
+{
+	struct breaker_view view;
+	breaker_view(plugin_breaker(stage->plugins[1]), 0, &view);
+	return view.state;
+}
+
+static void
+test_failures_open_the_breaker_and_a_trial_closes_it(void **state UNUSED)
+{
+	enum request_next next;
+	struct breaker *breaker = plugin_breaker(stage->plugins[1]);
+	breaker_set(breaker, &(struct breaker_settings){
+				     .failures = 2, .open = UINT64_C(3600000000), .max_open = UINT64_C(3600000000)});
+	stage->back.descriptor.request = say_odd;
+	assert_int_equal(status_of(REQUEST_SENT), 500);
+	assert_true(breaker_is_closed(breaker));
+	assert_int_equal(status_of(REQUEST_SENT), 500);
+	assert_int_equal(breaker_now(), BREAKER_OPEN);
+	struct request *request = begin("GET", "/a/", 0, &next);
+	assert_int_equal(request_upload_complete(request), REQUEST_ANSWER);
+	assert_int_equal(request_response(request)->status, 503);
+	assert_string_equal(request_response(request)->headers[1].name, "Retry-After");
+	assert_in_range(atoi(request_response(request)->headers[1].value), 3000, 3600);
+	request_end(&request, REQUEST_SENT);
+	assert_int_equal(counted(PLUGIN_REFUSED_BREAKER), 1);
+	assert_int_equal(counted(PLUGIN_REQUESTS), 2);
+	assert_int_equal(done_calls, 2); /* the refused one cost the plugin no call */
+	/* The time is up: one request decides. */
+	breaker_let(breaker);
+	breaker_set(breaker, &(struct breaker_settings){.failures = 2, .open = 0, .max_open = 0});
+	breaker_trip(breaker, 0);
+	stage->back.descriptor.request = hello;
+	assert_int_equal(status_of(REQUEST_SENT), 200);
+	assert_true(breaker_is_closed(breaker));
+}
+
+static void
+test_what_says_nothing_of_the_plugin_leaves_the_breaker_alone(void **state UNUSED)
+{
+	enum request_next next;
+	struct breaker *breaker = plugin_breaker(stage->plugins[1]);
+	breaker_set(breaker, &(struct breaker_settings){.failures = 1, .open = 1, .max_open = 1});
+	/* A client that leaves while the plugin has its request. */
+	stage->back.descriptor.request = defer;
+	struct request *request = begin("GET", "/a/", 0, &next);
+	assert_int_equal(request_upload_complete(request), REQUEST_WAIT);
+	request_client_gone(request);
+	fake_transport_wait(&stage->wire);
+	assert_int_equal(request_poll(request), REQUEST_ANSWER);
+	request_end(&request, REQUEST_ABORTED);
+	assert_int_equal(host()->finish(deferred, MTLSD_DONE), -ECANCELED);
+	assert_true(plugin_drain(stage->plugins[1], NULL, 60000000));
+	assert_true(breaker_is_closed(breaker));
+	/* A drain. */
+	request = begin("GET", "/a/", 0, &next);
+	assert_int_equal(request_upload_complete(request), REQUEST_WAIT);
+	assert_int_equal(plugin_cancel(stage->plugins[1], &stage->back, MTLSD_DRAIN), 1);
+	fake_transport_wait(&stage->wire);
+	assert_int_equal(request_poll(request), REQUEST_ANSWER);
+	assert_int_equal(host()->finish(deferred, MTLSD_FAIL), -ECANCELED);
+	request_end(&request, REQUEST_SENT);
+	assert_true(plugin_drain(stage->plugins[1], NULL, 60000000));
+	assert_true(breaker_is_closed(breaker));
+	/* No instance: a trial that never reached the plugin is given back. */
+	breaker_trip(breaker, 0);
+	plugin_switch(stage->plugins[1], NULL);
+	assert_int_equal(status_of(REQUEST_SENT), 503);
+	assert_int_equal(counted(PLUGIN_REFUSED_DISABLED), 1);
+	plugin_switch(stage->plugins[1], &stage->back);
+	stage->back.descriptor.request = hello;
+	assert_int_equal(status_of(REQUEST_SENT), 200);
+	assert_true(breaker_is_closed(breaker));
+}
+
+/* Where a filter passed on, the handler's failure is the handler's. */
+static void
+test_a_filter_is_not_blamed_for_its_handler(void **state UNUSED)
+{
+	const struct breaker_settings touchy = {.failures = 1, .open = 1, .max_open = 1};
+	breaker_set(plugin_breaker(stage->plugins[0]), &touchy);
+	breaker_set(plugin_breaker(stage->plugins[1]), &touchy);
+	stage->route.filter_count = 1;
+	stage->front.descriptor.request = mark;
+	stage->back.descriptor.request = say_odd;
+	assert_int_equal(request_service_apply(stage->service, &stage->config), 0);
+	assert_int_equal(status_of(REQUEST_SENT), 500);
+	assert_true(breaker_is_closed(plugin_breaker(stage->plugins[0])));
+	assert_false(breaker_is_closed(plugin_breaker(stage->plugins[1])));
+}
+
+static void
+test_a_missed_deadline_is_a_failure(void **state UNUSED)
+{
+	enum request_next next;
+	breaker_set(plugin_breaker(stage->plugins[1]),
+		    &(struct breaker_settings){.failures = 1, .open = 1, .max_open = 1});
+	stage->back.descriptor.request = defer;
+	stage->config_plugins[1].deadline = 1;
+	struct request *request = begin("GET", "/a/", 0, &next);
+	assert_int_equal(request_upload_complete(request), REQUEST_WAIT);
+	fake_transport_wait(&stage->wire);
+	assert_int_equal(request_poll(request), REQUEST_ANSWER);
+	assert_int_equal(host()->finish(deferred, MTLSD_DONE), -ECANCELED);
+	request_end(&request, REQUEST_SENT);
+	assert_true(plugin_drain(stage->plugins[1], NULL, 60000000));
+	assert_false(breaker_is_closed(plugin_breaker(stage->plugins[1])));
+}
+
 /* --- blocking plugins ------------------------------------------------------------------------------------------------
  */
 
@@ -737,6 +862,7 @@ test_a_full_pool_answers_503_at_once(void **state UNUSED)
 	struct request *first, *second, *third;
 	stage->back.descriptor.request = wait_at_gate;
 	stage->back.descriptor.flags |= MTLSD_BLOCKING;
+	breaker_set(plugin_breaker(stage->plugins[1]), &(struct breaker_settings){.failures = 1});
 	assert_int_equal(pool_new("test", 1, 1, &stage->back.pool), 0);
 	set_gate(false);
 	first = begin("GET", "/a/", 0, &next);
@@ -757,6 +883,7 @@ test_a_full_pool_answers_503_at_once(void **state UNUSED)
 	request_end(&second, REQUEST_SENT);
 	assert_true(plugin_drain(stage->plugins[1], NULL, 60000000));
 	assert_int_equal(done_calls, 2); /* the refused one never reached the plugin */
+	assert_true(breaker_is_closed(plugin_breaker(stage->plugins[1])));
 }
 
 static void
@@ -1187,6 +1314,10 @@ main(void)
 		TEST(test_drain_cancels_what_is_held),
 		TEST(test_a_client_that_left_is_nobodys_answer),
 		TEST(test_without_an_instance_the_answer_is_503),
+		TEST(test_failures_open_the_breaker_and_a_trial_closes_it),
+		TEST(test_what_says_nothing_of_the_plugin_leaves_the_breaker_alone),
+		TEST(test_a_filter_is_not_blamed_for_its_handler),
+		TEST(test_a_missed_deadline_is_a_failure),
 		TEST(test_a_full_pool_answers_503_at_once),
 		TEST(test_a_blocking_call_past_its_deadline_is_answered_for),
 		TEST(test_uploads_are_streamed),
