@@ -177,6 +177,21 @@ def test_the_daemon_goes_and_comes_back(daemon, top):
     assert one.restored()
 
 
+def test_a_daemon_that_hangs_holds_no_key(daemon, top):
+    d = daemon()
+    one = top(d, *FAST)
+    one.wait_page(lambda page: "2 plugins" in page)
+    d.process.send_signal(signal.SIGSTOP)
+    try:
+        one.wait_page(lambda page: "does not answer" in page, "word that the daemon hangs")
+        assert names(pressed(one, "n", lambda page: "sorted by name" in page)) == ["echo", "whoami"]
+    finally:
+        d.process.send_signal(signal.SIGCONT)
+    one.wait_page(lambda page: page.startswith("mtlsd "), "the daemon's answer")
+    one.press("q")
+    assert one.wait_exit() == 0 and one.restored()
+
+
 def test_without_a_daemon_the_terminal_is_not_touched(d, top, tmp_path):
     class Nobody:
         socket = str(tmp_path / "nobody.sock")
