@@ -39,10 +39,9 @@ journal_is_out(const struct journal *journal, const void *block)
 	const uint64_t *side = __atomic_load_n(&span->side, __ATOMIC_RELAXED);
 	uint64_t product =
 		((uintptr_t) block & (RUN_GRANULE - 1)) * (uint64_t) __atomic_load_n(&span->magic, __ATOMIC_RELAXED);
-	uint64_t word = side_load(&side[product >> 32]);
+	const uint64_t tells = SIDE_LIVE | SIDE_BOOKED | UINT32_MAX; /* and the epoch */
 
-	return (word & (SIDE_LIVE | SIDE_BOOKED)) != (SIDE_LIVE | SIDE_BOOKED) ||
-	       side_epoch(word) != side_epoch(journal->tag);
+	return ((side_load(&side[product >> 32]) ^ (journal->tag | SIDE_LIVE)) & tells) != 0;
 }
 
 /* Takes the block off the booking if it still is on it. */
@@ -50,7 +49,7 @@ static bool
 journal_claim(const struct journal *journal, void *block, const struct heap **ret_heap, uint64_t **ret_side,
 	      uint64_t *ret_word, uint64_t *ret_bytes)
 {
-	if (journal_is_out(journal, block) || !alloc_find(block, ret_heap, ret_side, ret_bytes))
+	if (!alloc_find(block, ret_heap, ret_side, ret_bytes))
 		return false;
 	uint64_t word = side_load(*ret_side);
 	if (!(word & SIDE_LIVE) || !(word & SIDE_BOOKED) || side_epoch(word) != side_epoch(journal->tag))
@@ -71,7 +70,7 @@ journal_compact(struct journal *journal)
 	void **kept = journal->start;
 
 	for (void **at = journal->start; at < journal->next; at++)
-		if (journal_claim(journal, *at, &heap, &side, &word, &bytes))
+		if (!journal_is_out(journal, *at) && journal_claim(journal, *at, &heap, &side, &word, &bytes))
 			*kept++ = *at;
 	journal->next = kept;
 	for (void **at = journal->start; at < kept; at++) {
@@ -188,7 +187,8 @@ journal_settle(struct journal *journal,
 	uint64_t *side, word, bytes;
 
 	for (void **at = journal->start; at < journal->next; at++)
-		if (journal_claim(journal, *at, &heap, &side, &word, &bytes))
+		if (__builtin_expect(!journal_is_out(journal, *at), 0) &&
+		    journal_claim(journal, *at, &heap, &side, &word, &bytes))
 			visit(heap, word, bytes, 1, ctx);
 	for (unsigned i = 0; i < journal->grown_count; i++)
 		journal_settle_growth(&journal->grown[i], visit, ctx);

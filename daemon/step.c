@@ -101,7 +101,8 @@ step_enter(struct step *step)
 	stats_add(plugin_stats(plugin), PLUGIN_REQUESTS, 1);
 	connection_reach(request->connection, instance_exposure(step->visit.instance));
 	step->until = deadline_now(request->service->wheel) + step->config->deadline;
-	(void) scope_booking_open(instance_space(step->visit.instance), &step->booking);
+	if (scope_active()) /* without the layer there is nothing to book */
+		(void) scope_booking_open(instance_space(step->visit.instance), &step->booking);
 	return true;
 }
 
@@ -126,8 +127,7 @@ step_drop_stream(struct request *request)
 static bool
 step_is_sampled(const struct step *step)
 {
-	return scope_active() && step->booking != NULL &&
-	       scope_booking_epoch(step->booking) % SIGNALS_SAMPLE_EVERY == 0;
+	return step->booking != NULL && scope_booking_epoch(step->booking) % SIGNALS_SAMPLE_EVERY == 0;
 }
 
 static void
