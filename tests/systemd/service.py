@@ -34,15 +34,15 @@ class Service:
         self.machine, self.pki = machine, pki
         self._since = None
 
-    def install(self, *names, again=False):
-        """apt-get, as an operator would; what the packages depend on is there already."""
-        names = names or ("mtlsd", "mtlsctl")
+    def install(self, *names, paths=None):
+        """Packages by name, or files of them. What they depend on is there already."""
+        paths = paths or packages(*(names or ("mtlsd", "mtlsctl")))
         self.machine.run("mkdir", "-p", "/run/packages")
-        for path in packages(*names):
+        for path in paths:
             self.machine.path(f"/run/packages/{path.name}").write_bytes(path.read_bytes())
-        self.machine.run("apt-get", "-qq", "install", "-y", "--no-install-recommends",
-                         "-o", "Dpkg::Options::=--force-confold", *(["--reinstall"] if again else []),
-                         *[f"/run/packages/{path.name}" for path in packages(*names)])
+        # As an unattended upgrade does: what an operator changed stays.
+        self.machine.run("dpkg", "--force-confdef", "--force-confold", "-i",
+                         *[f"/run/packages/{path.name}" for path in paths])
 
     def certificates(self):
         for name, source in (("server.pem", self.pki.server[0]), ("server.key", self.pki.server[1]),

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The packages: installed, upgraded, removed, purged."""
-from service import CONFIG, UNIT, Storm
+import re
+import subprocess
+
 from machine import wait_for
+from service import CONFIG, UNIT, Storm, packages
 
 
 #: Somebody's memory of what happened, not a part of the package.
-MEMORIES = ("/var/lib/dpkg", "/var/lib/apt", "/var/log", "/var/cache", "/root")
+MEMORIES = ("/var/lib/dpkg", "/var/lib/apt", "/var/log", "/var/cache", "/root", "/home", "/proc", "/sys")
 
 
 def everything(machine):
@@ -28,7 +31,7 @@ def test_from_nothing_to_nothing(bare):
     bare.systemctl("enable", "--now", UNIT)
     assert bare.get("/whoami")[0] == 200
 
-    machine.run("apt-get", "-qq", "remove", "-y", "mtlsd", "mtlsctl", "mtlsd-dev")
+    machine.run("dpkg", "--remove", "mtlsd", "mtlsctl", "mtlsd-dev")
     assert machine.try_run("pidof", "mtlsd")[0] != 0
     assert machine.try_run("test", "-e", CONFIG)[0] == 0
     assert machine.try_run("test", "-e", "/etc/mtlsd/tls/server.key")[0] == 0
@@ -40,7 +43,22 @@ def test_from_nothing_to_nothing(bare):
     assert machine.run("getent", "group") == groups
 
 
-def test_an_upgrade_keeps_configuration_state_and_clients(bare):
+def newer(path, folder):
+    """The same package as a later version, whose sample configuration has changed."""
+    tree = folder / path.stem
+    subprocess.run(["dpkg-deb", "-R", str(path), str(tree)], check=True)
+    control = tree / "DEBIAN/control"
+    control.write_text(re.sub(r"(^Version: \S+|mtlsctl \(= [^)]+)", r"\1+later", control.read_text(), flags=re.M))
+    sample = tree / "etc/mtlsd/mtlsd.yaml"
+    if sample.exists():
+        sample.write_text(sample.read_text() + "# later\n")
+    (tree / "DEBIAN/md5sums").unlink()
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-Znone", "-b", str(tree), str(folder / path.name)], check=True,
+                   stdout=subprocess.DEVNULL)
+    return folder / path.name
+
+
+def test_an_upgrade_keeps_configuration_state_and_clients(bare, tmp_path):
     bare.install()
     bare.certificates()
     bare.configure()
@@ -51,12 +69,13 @@ def test_an_upgrade_keeps_configuration_state_and_clients(bare):
     storm = Storm(bare, 4)
     try:
         wait_for(lambda: storm.served > 4, "clients to be served")
-        bare.install(again=True)
+        bare.install(paths=[newer(path, tmp_path) for path in packages("mtlsd", "mtlsctl")])
         after = storm.served
         wait_for(lambda: storm.served > after + 4 or storm.failures, "clients to be served after the upgrade")
     finally:
         storm.stop()
     assert storm.failures == []
     assert bare.pid not in (0, process), "an upgrade restarts what runs"
+    assert bare.machine.run("dpkg-query", "-W", "-f", "${Version}", "mtlsd").endswith("+later")
     assert bare.machine.path(CONFIG).read_bytes() == config
     assert bare.machine.path("/var/lib/mtlsd/file").read_text() == "kept\n"

@@ -162,7 +162,7 @@ def test_the_key_as_a_credential(service):
         service.systemctl("start", UNIT)
     service.packaged_drop_in("credentials")
     service.configure(tls=[{"name": "main", "certificate": "tls/server.pem",
-                            "key": "/run/credentials/mtlsd.service/server.key",
+                            "key": "credential:server.key",
                             "client_ca": "tls/clients.pem", "client_crl": "tls/clients.crl"}])
     service.start()
     assert service.get("/whoami")[0] == 200
@@ -178,7 +178,7 @@ def test_a_user_that_exists_only_while_it_runs(service):
     # sysusers made a user of that name, which systemd would take instead.
     service.drop_in("name", "[Service]\nUser=mtlsd-dynamic\nGroup=mtlsd-dynamic\n")
     service.configure(tls=[{"name": "main", "certificate": "tls/server.pem",
-                            "key": "/run/credentials/mtlsd.service/server.key",
+                            "key": "credential:server.key",
                             "client_ca": "tls/clients.pem", "client_crl": "tls/clients.crl"}])
     service.start()
     assert service.get("/whoami")[0] == 200
