@@ -9,12 +9,14 @@
 #include <string.h>
 
 enum {
-	MOMENT_BLOCKS = 8,     /* of a scale: when one half of its window is full */
 	COLLAPSE_BYTES = 4096, /* what a floor may always sink without being called a collapse */
 };
 
 /* Two halves, so that a window slides without keeping what it holds. */
 struct window {
+	bool has_previous;
+	struct signals_block previous;
+	double usual; /* size of the floor's steps, slowly following */
 	struct signals_moments now, past;
 };
 
@@ -31,10 +33,6 @@ struct recorder {
 	bool started;                           /* there was a sample since the beginning or the last restart */
 	uint64_t since_requests, since_elapsed; /* where the block began: with the sample that closed the one before */
 	struct signals_block current;
-
-	bool has_previous; /* a block of scale 0 was closed before */
-	struct signals_block previous;
-	double usual; /* size of the floor's steps, slowly following */
 
 	uint64_t blocks[SIGNALS_SCALES];
 	struct signals_block block[SIGNALS_SCALES][SIGNALS_BLOCKS]; /* rings: block n stands at n % SIGNALS_BLOCKS */
@@ -130,24 +128,24 @@ moments_join(struct signals_moments *sum, const struct signals_moments *other)
 /* One more increment of the floor. A collapse (an eviction, the end of a saw's tooth) says nothing of what causes
  * growth and would drown what does. */
 static void
-recorder_increment(struct recorder *recorder, const struct signals_block *block)
+window_add(struct window *window, const struct signals_block *block)
 {
-	const struct signals_block *previous = &recorder->previous;
-	double x[SIGNALS_AXES], y = (double) block->floor - (double) previous->floor;
+	struct signals_block previous = window->previous;
+	double x[SIGNALS_AXES], y = (double) block->floor - (double) previous.floor;
+	bool first = !window->has_previous;
 
-	if (y < 0 && -y > 8 * recorder->usual + COLLAPSE_BYTES)
+	window->previous = *block;
+	window->has_previous = true;
+	if (first || (y < 0 && -y > 8 * window->usual + COLLAPSE_BYTES))
 		return;
-	recorder->usual += (fabs(y) - recorder->usual) / 16;
+	window->usual += (fabs(y) - window->usual) / 16;
 	for (unsigned a = 0; a < SIGNALS_AXES; a++)
-		x[a] = (double) (block->exposure.count[a] - previous->exposure.count[a]);
+		x[a] = (double) (block->exposure.count[a] - previous.exposure.count[a]);
 	x[SIGNALS_SECONDS] /= 1e6;
-	for (unsigned scale = 0; scale < SIGNALS_MOMENT_SCALES; scale++) {
-		struct window *window = &recorder->window[scale];
-		moments_add(&window->now, x, y);
-		if (window->now.count >= (uint64_t) MOMENT_BLOCKS << scale) {
-			window->past = window->now;
-			memset(&window->now, 0, sizeof(window->now));
-		}
+	moments_add(&window->now, x, y);
+	if (window->now.count >= SIGNALS_MOMENT_BLOCKS) {
+		window->past = window->now;
+		memset(&window->now, 0, sizeof(window->now));
 	}
 }
 
@@ -167,14 +165,12 @@ recorder_close(struct recorder *recorder)
 	struct signals_block block = recorder->current;
 
 	recorder->open = false;
-	if (recorder->has_previous)
-		recorder_increment(recorder, &block);
-	recorder->previous = block;
-	recorder->has_previous = true;
 	for (unsigned scale = 0; scale < SIGNALS_SCALES; scale++) {
 		uint64_t number = recorder->blocks[scale]++;
 		struct signals_block *ring = recorder->block[scale];
 		ring[number % SIGNALS_BLOCKS] = block;
+		if (scale < SIGNALS_MOMENT_SCALES)
+			window_add(&recorder->window[scale], &block);
 		if (number % 2 == 0)
 			return;
 		block = block_join(&ring[(number - 1) % SIGNALS_BLOCKS], &block);
@@ -297,8 +293,7 @@ signals_restart(struct signals *signals, uint64_t now)
 	recorder->last_now = recorder->began = now;
 	recorder->last.exposure.count[SIGNALS_SECONDS] = recorder->elapsed;
 	recorder->before = recorder->last.exposure;
-	recorder->open = recorder->started = recorder->has_previous = false;
-	recorder->usual = 0;
+	recorder->open = recorder->started = false;
 	memset(recorder->blocks, 0, sizeof(recorder->blocks));
 	memset(recorder->window, 0, sizeof(recorder->window));
 	recorder_leave(recorder);

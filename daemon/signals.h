@@ -8,8 +8,9 @@
  * served between them. Blocks stand on a dyadic ladder: a block of scale j+1 is the lower of two blocks of scale j. So
  * seconds to months fit in bounded memory: about 30 KiB an instance.
  *
- * Beside the ladder stand *moments*: sums of products of the increments of scale 0, over a recent window for each
- * scale. They tell which exposure explains the growth long after the blocks themselves have been merged.
+ * Beside the ladder stand *moments*: of each scale the sums of products of the increments from block to block, over the
+ * last 64 to 128. They tell which exposure explains the growth. Increments of small scales are many, those of large
+ * ones leave out what comes and goes.
  *
  * Units: bytes, microseconds of the clock the owner chose. Threads: signals_sample from any, without waiting: if
  * another thread is just at it, the sample is left out. The others take the same flag, and wait for it (below a
@@ -25,7 +26,8 @@ enum {
 	SIGNALS_BLOCK_REQUESTS = 128, /* of scale 0; or: */
 	SIGNALS_BLOCK_TIME = 1000000, /* microseconds */
 	SIGNALS_SAMPLE_EVERY = 48,    /* requests between samples on the way of requests: five in 256 and more */
-	SIGNALS_MOMENT_SCALES = 12,   /* windows of moments; larger scales read the last */
+	SIGNALS_MOMENT_SCALES = 12,
+	SIGNALS_MOMENT_BLOCKS = 64, /* half of the window */
 };
 
 /* What may cause a leak; cumulative counts since the instance began. */
@@ -72,7 +74,7 @@ struct signals_block {
 	uint64_t resident;                /* resident_bytes at the end of the block */
 };
 
-/* Over increments from one block of scale 0 to the next: x the exposures (seconds as such), y the floor. */
+/* Over increments from one block to the next: x the exposures (seconds as such), y the floor. */
 struct signals_moments {
 	uint64_t count;
 	double xx[SIGNALS_AXES][SIGNALS_AXES]; /* upper triangle and diagonal */
@@ -88,7 +90,7 @@ struct signals_history {
 	uint64_t blocks[SIGNALS_SCALES]; /* closed ever, by scale */
 	unsigned kept[SIGNALS_SCALES];
 	struct signals_block block[SIGNALS_SCALES][SIGNALS_BLOCKS];
-	struct signals_moments moments[SIGNALS_MOMENT_SCALES]; /* of the last 8 to 16 blocks' worth of each scale */
+	struct signals_moments moments[SIGNALS_MOMENT_SCALES];
 };
 
 /* The lowest reading since signals_watch. */

@@ -19,12 +19,20 @@ trend_kendall(size_t count, const double *y)
 	return s;
 }
 
-static int
-double_compare(const void *a, const void *b)
+/* Shell's sort with Ciura's gaps: a few hundred numbers at most, without a call for each comparison. */
+static void
+sort(size_t count, double *values)
 {
-	const double *left = a, *right = b;
+	static const size_t gaps[] = {57, 23, 10, 4, 1};
 
-	return (*left > *right) - (*left < *right);
+	for (size_t g = 0; g < ARRAY_LENGTH(gaps); g++)
+		for (size_t i = gaps[g]; i < count; i++) {
+			double value = values[i];
+			size_t at = i;
+			for (; at >= gaps[g] && values[at - gaps[g]] > value; at -= gaps[g])
+				values[at] = values[at - gaps[g]];
+			values[at] = value;
+		}
 }
 
 double
@@ -32,7 +40,7 @@ trend_median(size_t count, double *values)
 {
 	if (count == 0)
 		return 0;
-	qsort(values, count, sizeof(*values), double_compare);
+	sort(count, values);
 	return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 

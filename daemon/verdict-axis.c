@@ -9,6 +9,7 @@
 
 enum {
 	LEAST_INCREMENTS = 8,
+	BELOW = 3,     /* scales */
 	ROUNDING = 64, /* bytes squared an increment: size classes make steps where causes are smooth */
 };
 
@@ -35,11 +36,19 @@ axis_fit(const struct signals_moments *moments, unsigned mask, double *ret)
 	return rest + ROUNDING * (double) moments->count;
 }
 
+/* Those of a few scales below: a hundred increments for the twelve blocks that were looked at. */
+static const struct signals_moments *
+moments_of(const struct signals_history *history, unsigned scale)
+{
+	unsigned finer = scale > BELOW ? scale - BELOW : 0;
+
+	return &history->moments[finer < SIGNALS_MOMENT_SCALES ? finer : SIGNALS_MOMENT_SCALES - 1];
+}
+
 void
 verdict_explain(const struct signals_history *history, unsigned scale, struct verdict_cause *ret)
 {
-	const struct signals_moments *moments =
-		&history->moments[scale < SIGNALS_MOMENT_SCALES ? scale : SIGNALS_MOMENT_SCALES - 1];
+	const struct signals_moments *moments = moments_of(history, scale);
 	const unsigned all = (1U << SIGNALS_AXES) - 1;
 	double rates[SIGNALS_AXES], single[SIGNALS_AXES], unused[SIGNALS_AXES], best = INFINITY, share = -1;
 	double n = (double) moments->count;

@@ -8,37 +8,54 @@
 #include <math.h>
 #include <stdio.h>
 
+static void
+look_exposure(const struct signals_block *blocks, enum signals_axis axis, double x[SIGNALS_BLOCKS])
+{
+	for (unsigned i = 0; i < SIGNALS_BLOCKS; i++)
+		x[i] = verdict_served(&blocks[0].exposure, &blocks[i].exposure, axis);
+}
+
+/* Slope of some of the points; 0 if there is none. */
+static double
+part_slope(const double *x, const double *y, unsigned from, unsigned count)
+{
+	struct trend_line line;
+
+	return trend_slope(count, x + from, y + from, &line) < 0 ? 0 : line.slope;
+}
+
 /* The straightest line through the floors: against requests, or another exposure that moves at most of them. */
 static void
 look_lines(struct verdict_look *look)
 {
+	const unsigned half = SIGNALS_BLOCKS / 2, quarter = SIGNALS_BLOCKS / 4;
 	double x[SIGNALS_BLOCKS], y[SIGNALS_BLOCKS];
-	const struct signals_block *blocks = look->blocks;
 	struct trend_line best = {.spread = INFINITY}, line;
+	enum signals_axis straightest = SIGNALS_AXES;
 
 	for (unsigned i = 0; i < SIGNALS_BLOCKS; i++)
-		y[i] = (double) blocks[i].floor - (double) blocks[0].floor;
+		y[i] = (double) look->blocks[i].floor - (double) look->blocks[0].floor;
 	for (unsigned axis = 0; axis < SIGNALS_AXES; axis++) {
 		unsigned moved = 0;
-		for (unsigned i = 0; i < SIGNALS_BLOCKS; i++) {
-			x[i] = verdict_served(&blocks[0].exposure, &blocks[i].exposure, axis);
-			moved += i > 0 && x[i] > x[i - 1];
-		}
-		if (moved < SIGNALS_BLOCKS / 2 || trend_slope(SIGNALS_BLOCKS, x, y, &line) < 0 || line.slope <= 0 ||
+		look_exposure(look->blocks, axis, x);
+		for (unsigned i = 1; i < SIGNALS_BLOCKS; i++)
+			moved += x[i] > x[i - 1];
+		if (moved < half || trend_slope(SIGNALS_BLOCKS, x, y, &line) < 0 || line.slope <= 0 ||
 		    line.spread >= best.spread)
 			continue;
 		best = line;
-		const unsigned half = SIGNALS_BLOCKS / 2, quarter = SIGNALS_BLOCKS / 4;
-		struct trend_line part;
-		look->overall = line.slope;
-		look->first_half = trend_slope(half, x, y, &part) < 0 ? 0 : part.slope;
-		look->last_half = trend_slope(half, x + half, y + half, &part) < 0 ? 0 : part.slope;
-		/* Of the last quarter with the point before it: three steps. */
-		unsigned from = SIGNALS_BLOCKS - quarter - 1;
-		look->last_quarter = trend_slope(quarter + 1, x + from, y + from, &part) < 0 ? 0 : part.slope;
-		look->growth = line.slope * x[SIGNALS_BLOCKS - 1];
-		look->noise = line.spread;
+		straightest = axis;
 	}
+	if (straightest == SIGNALS_AXES)
+		return;
+	look_exposure(look->blocks, straightest, x);
+	look->overall = best.slope;
+	look->noise = best.spread;
+	look->growth = best.slope * x[SIGNALS_BLOCKS - 1];
+	look->first_half = part_slope(x, y, 0, half);
+	look->last_half = part_slope(x, y, half, half);
+	/* The last quarter with the point before it: three steps. */
+	look->last_quarter = part_slope(x, y, SIGNALS_BLOCKS - quarter - 1, quarter + 1);
 }
 
 static void

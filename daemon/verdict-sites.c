@@ -17,7 +17,7 @@ verdict_younger(const struct verdict_site *site, double requests)
 	double sum = 0;
 
 	for (unsigned k = 0; k < VERDICT_COHORTS; k++) {
-		double from = k == 0 ? 0 : ldexp(1, (int) k - 1), to = ldexp(1, (int) k),
+		double from = k == 0 ? 0 : (double) (UINT64_C(1) << (k - 1)), to = (double) (UINT64_C(1) << k),
 		       bytes = (double) site->age_bytes[k];
 		if (from >= requests)
 			break;

@@ -110,16 +110,35 @@ verdict_warm(const struct verdict_input *input, const struct signals_exposure *a
 				   seconds >= 60 * warm);
 }
 
-/* The largest scale whose window of moments lies within the probe's intervals. */
+/* The scale whose twelve blocks are about the probe's two intervals. */
 static unsigned
 probe_scale(const struct verdict_probes *probes)
 {
 	unsigned scale = 0;
 
-	while (scale + 1 < SIGNALS_MOMENT_SCALES &&
-	       (uint64_t) SIGNALS_BLOCK_REQUESTS << (scale + 5) <= probes->interval_requests)
+	while (scale + 1 < SIGNALS_SCALES &&
+	       (uint64_t) SIGNALS_BLOCKS * SIGNALS_BLOCK_REQUESTS << (scale + 1) <= probes->interval_requests)
 		scale++;
 	return scale;
+}
+
+/* After each eviction caches fill again, in step with whatever fills them. So what was known before counts, if the
+ * growth was the same: only where something masked it the increments of the probe's own time say more. */
+static void
+probe_axis(const struct verdict_input *input, struct verdict *ret)
+{
+	const struct verdict_probes *probes = &input->probes;
+	double agree = verdict_thresholds.agree;
+	struct verdict_cause cause;
+
+	ret->axis = probes->axis;
+	ret->separable = probes->separable;
+	if (probes->separable && probes->begin_rate <= agree * probes->rate &&
+	    probes->rate <= agree * probes->begin_rate)
+		return;
+	verdict_explain(input->history, probe_scale(probes), &cause);
+	ret->axis = cause.axis;
+	ret->separable = cause.separable;
 }
 
 static void
@@ -205,16 +224,9 @@ verdict_judge(const struct verdict_input *input, struct verdict *ret)
 		     verdict_served(&history->before, &history->last.exposure, SIGNALS_SECONDS),
 		     ">=", (double) input->settings.warm_up_time / 1e6, "s");
 	if (probes->confirmed) {
-		struct verdict_cause cause;
 		ret->outcome = VERDICT_CONFIRMED;
 		ret->class = probes->class;
-		verdict_explain(history, probe_scale(probes), &cause);
-		/* Between evictions caches do not mask; but there may be too little to tell: then what was known
-		 * before, if it was about the same growth. */
-		bool same = probes->begin_rate <= verdict_thresholds.agree * probes->rate;
-		bool before = !cause.separable && probes->separable && same;
-		ret->axis = before ? probes->axis : cause.axis;
-		ret->separable = cause.separable || before;
+		probe_axis(input, ret);
 		if (ret->class == VERDICT_LEAK && ret->axis == SIGNALS_CLIENTS && ret->separable)
 			ret->class = VERDICT_CLIENT_STATE;
 		judge_probes(probes, ret);

@@ -232,8 +232,12 @@ moments_slide(void **state)
 	blocks_of(1000, number_itself);
 	signals_history(signals, &history);
 	for (unsigned scale = 0; scale < SIGNALS_MOMENT_SCALES; scale++) {
-		uint64_t half = UINT64_C(8) << scale;
-		assert_in_range(history.moments[scale].count, half < 999 ? half : 999, 2 * half < 999 ? 2 * half : 999);
+		uint64_t all = (1000 >> scale) > 0 ? (1000 >> scale) - 1 : 0, half = SIGNALS_MOMENT_BLOCKS;
+		assert_in_range(history.moments[scale].count, half < all ? half : all, 2 * half < all ? 2 * half : all);
+		/* Rising floors: from pair to pair they rise by twice as much. */
+		if (all > 0)
+			assert_float_equal(history.moments[scale].yy / (double) history.moments[scale].count,
+					   (double) (UINT64_C(1) << 2 * scale), 1e-9);
 	}
 }
 
