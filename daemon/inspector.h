@@ -7,7 +7,8 @@
  *
  *   inspector_sample ... (requests)          inspector_step -> PROFILE -> inspector_profile -> step -> EVICT -> ...
  *
- * Threads: inspector_sample from any, without waiting; everything else on one thread at a time. Owns: all of it.
+ * Threads: inspector_sample from any, without waiting; everything else on one thread at a time. Owns: all of it,
+ * about 120 KiB.
  */
 #include "probe.h"
 #include "signals.h"

@@ -85,6 +85,7 @@ reader_word(struct reader *reader, char word[static WORD])
 	while (rest < reader->line_end && *rest != ' ') {
 		if (length + 1 >= WORD || *rest <= ' ' || *rest > '~') {
 			reader_fail(reader, "not a word of a record");
+			word[0] = '\0';
 			return;
 		}
 		word[length++] = *rest++;
@@ -329,6 +330,8 @@ read_site(struct reader *reader, struct walk *walk)
 	site->objects = reader_number(reader, UINT64_MAX);
 	while (reader->rest < reader->line_end && *reader->rest != '=' && !reader_failed(reader)) {
 		reader_word(reader, word);
+		if (reader_failed(reader))
+			return;
 		colon = strchr(word, ':');
 		if (!colon || colon == word || !colon[1]) {
 			reader_fail(reader, "'%s' is no column of ages", word);

@@ -238,6 +238,8 @@ mistakes_are_refused_with_line_and_reason(void **state)
 	assert_refused(" 3:60", " 3:60 3:1", "stands there twice");
 	assert_refused(" 3:60", " 3:0", "is empty");
 	assert_refused(" 3:60", " 3", "no column of ages");
+	assert_refused(" 3:60", " 3:600000000000000000000000000000000000000000000000", "not a word of a record");
+	assert_refused("no-evict", "no\tevict", "not a word of a record");
 	assert_refused(" 5:40", " 5:40 = ", "a blank at the end");
 	assert_refused("end\n", "", "the file ends before its end");
 	assert_refused("end\n", "end", "the file ends before its end");
