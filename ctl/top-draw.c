@@ -162,8 +162,24 @@ top_line(FILE *out, const char *text, const char *colour, const struct top_style
 		style->colour && colour ? plain : "");
 }
 
+/* In place of the two lines on the daemon: reason and cure come last in it, and must be seen. */
 static void
-top_head(const struct top *top, FILE *out, const struct top_style *style)
+top_trouble(FILE *out, const struct top_style *style)
+{
+	size_t length = strlen(style->trouble), room = style->columns - 1, cut = length;
+	char line[400];
+
+	if (length > room)
+		for (cut = room; cut > 0 && style->trouble[cut] != ' ';)
+			cut--;
+	cut = cut > 0 ? cut : room;
+	snprintf(line, sizeof(line), "%.*s", (int) cut, style->trouble);
+	top_line(out, line, red, style);
+	top_line(out, style->trouble + (cut < length ? cut + (style->trouble[cut] == ' ') : length), red, style);
+}
+
+static void
+top_daemon(const struct top *top, FILE *out, const struct top_style *style)
 {
 	const json_t *plugins = json_object_get(top->status, "plugins");
 	double requests = 0, live = 0;
@@ -190,7 +206,7 @@ top_head(const struct top *top, FILE *out, const struct top_style *style)
 		top_print_rate(handshakes, top->handshake_rate);
 	snprintf(line, sizeof(line), "mtlsd %s %s, up %s; %d connections, %s handshakes/s, %s requests/s", version,
 		 state, up, (int) top_number(json_object_get(top->status, "connections"), "open"), handshakes, rate);
-	top_line(out, style->trouble ? style->trouble : line, style->trouble ? red : NULL, style);
+	top_line(out, line, NULL, style);
 	top_print_size(size, live);
 	top_print_size(resident, (double) top_number(json_object_get(top->status, "memory"), "resident_bytes"));
 	length = snprintf(line, sizeof(line), "%d plugins, %d ready, %d failed; hold %s; process %s", (int) top->count,
@@ -200,6 +216,17 @@ top_head(const struct top *top, FILE *out, const struct top_style *style)
 			length += snprintf(line + length, sizeof(line) - (size_t) length, "; %u %s", verdicts[i],
 					   top_verdicts[i].shown);
 	top_line(out, line, NULL, style);
+}
+
+static void
+top_head(const struct top *top, FILE *out, const struct top_style *style)
+{
+	char line[120];
+
+	if (style->trouble)
+		top_trouble(out, style);
+	else
+		top_daemon(top, out, style);
 	if (style->keys) {
 		snprintf(line, sizeof(line), "sorted by %s%s   arrows or letters sort, r reverses, q quits",
 			 top_fields[style->sort].word, style->reverse ? ", reversed" : "");

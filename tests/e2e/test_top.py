@@ -42,6 +42,11 @@ def names(page):
     return [row.split()[0] for row in rows[head + 1:] if row.strip()]
 
 
+def says(page, words):
+    """Wherever its lines end."""
+    return words in " ".join(page.split())
+
+
 def pressed(one, key, condition):
     """Presses a key and waits for a page drawn since."""
     before = one.pages()
@@ -168,7 +173,7 @@ def test_the_daemon_goes_and_comes_back(daemon, top):
     one.wait_page(lambda page: "2 plugins" in page)
     d.stop()
     # The last picture stays, with the reason above it.
-    page = one.wait_page(lambda page: "is not reachable" in page, "word that the daemon is gone")
+    page = one.wait_page(lambda page: says(page, "is not reachable: "), "word that the daemon is gone")
     assert names(page) == ["echo", "whoami"]
     d.start()
     one.wait_page(lambda page: page.startswith("mtlsd "), "the daemon's return")
@@ -183,7 +188,7 @@ def test_a_daemon_that_hangs_holds_no_key(daemon, top):
     one.wait_page(lambda page: "2 plugins" in page)
     d.process.send_signal(signal.SIGSTOP)
     try:
-        one.wait_page(lambda page: "does not answer" in page, "word that the daemon hangs")
+        one.wait_page(lambda page: says(page, "it does not answer"), "word that the daemon hangs")
         assert names(pressed(one, "n", lambda page: "sorted by name" in page)) == ["echo", "whoami"]
     finally:
         d.process.send_signal(signal.SIGCONT)

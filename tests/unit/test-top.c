@@ -272,15 +272,31 @@ test_colours_only_where_asked(void **state)
 	       "broken        \033[31mfail\033[0m  -            0B    0\n");
 }
 
+/* The first lines of a picture with that trouble on so many columns. */
 static void
-test_trouble_stands_above_the_last_picture(void **state)
+expect_trouble(struct top *top, const char *trouble, size_t columns, const char *expected)
 {
 	struct top_style style = wide;
 	CLEANUP_FREE char *text = NULL;
 
-	style.trouble = "the daemon is gone";
-	text = draw(*state, &style);
-	assert_int_equal(strncmp(text, "the daemon is gone\n3 plugins", 28), 0);
+	style.trouble = trouble;
+	style.columns = columns;
+	text = draw(top, &style);
+	if (strncmp(text, expected, strlen(expected)) != 0)
+		fail_msg("\"%s\" instead of \"%s\"", text, expected);
+	assert_non_null(strstr(text, "confirmed"));
+}
+
+static void
+test_trouble_stands_above_the_last_picture(void **state)
+{
+	expect_trouble(*state, "the daemon is gone", 80, "the daemon is gone\n\n\nNAME");
+	/* On two lines where one is too short. */
+	expect_trouble(*state, "the daemon at /run/some/where is gone for good now", 41,
+		       "the daemon at /run/some/where is gone\nfor good now\n\nNAME");
+	expect_trouble(*state, "0123456789012345678901234567890123456789 nowhere to cut", 31,
+		       "012345678901234567890123456789\n0123456789 nowhere to cut\n\nNAME");
+	expect_trouble(*state, "exactly as wide as it is", 25, "exactly as wide as it is\n\n\nNAME");
 }
 
 static void
