@@ -141,8 +141,8 @@ static const struct schema_row memory_rows[] = {
 	{"on_limit", SCHEMA_CHOICE, offsetof(struct config_plugin, policy.on_limit), .choices = "restart|ignore",
 	 .fallback = "restart",
 	 .help = "Near memory.hard (at 90 %, own and foreign bytes together, after it was asked to give back what "
-		 "it can). restart: the instance is replaced, and from 97 % on its requests are refused until that is "
-		 "done. ignore: its allocations fail at memory.hard, and no more is done."},
+		 "it can). restart: the instance is replaced, and from 97 % of own bytes on its requests are refused "
+		 "until that is done. ignore: its allocations fail at memory.hard, and no more is done."},
 	{"leak", SCHEMA_GROUP, .offset = 0, .rows = config_leak_rows, .help = "What is done about growth."},
 	{"sample_interval", SCHEMA_SIZE, offsetof(struct config_plugin, memory_sample_interval), .min = 0,
 	 .max = 64 * MIB, .fallback = "2MiB",

@@ -186,7 +186,9 @@ decide_near(const struct policy_settings *settings, struct policy *policy, const
 {
 	uint64_t percent = facts->hard / 100;
 	bool near = facts->hard != 0 && is_above(held, percent * POLICY_NEAR, policy->near);
-	bool stop = near && held >= percent * POLICY_STOP;
+	bool full = near && held >= percent * POLICY_STOP;
+	/* What may meet a NULL is kept out; libraries are never refused, and need not be waited for. */
+	bool stop = near && facts->own >= percent * POLICY_STOP;
 
 	decision->came_near = near && !policy->near;
 	policy->near = near;
@@ -213,7 +215,7 @@ decide_near(const struct policy_settings *settings, struct policy *policy, const
 		decision->stop = stop;
 		policy->wanted = policy->due = 0;
 	} else {
-		decision->hold = stop && settings->on_exhausted == POLICY_EXHAUSTED_BREAKER;
+		decision->hold = full && settings->on_exhausted == POLICY_EXHAUSTED_BREAKER;
 	}
 }
 

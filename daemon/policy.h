@@ -8,8 +8,8 @@
  *
  * Limits: from the soft limit on eviction is asked for with a probability that rises linearly to 1 at the hard one.
  * From POLICY_NEAR percent of the hard limit all is evicted, and if that does not help the instance is replaced; from
- * POLICY_STOP percent on nothing is admitted until that is done. Own and foreign bytes count together: libraries are
- * never refused memory, so somebody must act before the machine has none.
+ * POLICY_STOP percent on, own bytes alone, nothing is admitted until that is done. Else own and foreign bytes count
+ * together: libraries are never refused memory, so somebody must act before the machine has none.
  *
  * A restart that takes back next to nothing stops the loop: the leak is elsewhere.
  *

@@ -334,7 +334,8 @@ def test_the_peak_is_kept(daemon):
 
 
 def test_refusals_at_the_hard_limit_are_told_with_their_place(daemon):
-    d = daemon(plugins=[plugin("leak", config={"bytes": "256KiB"}, memory={"soft": "1MiB", "hard": "2MiB"})])
+    d = daemon(plugins=[plugin("leak", config={"bytes": "256KiB"},
+                               memory={"soft": "1MiB", "hard": "2MiB", "on_limit": "ignore"})])
     client = d.client()
     assert "refusal" not in d.ctl("show", "leak")
     statuses = [client.get("/leak")[0] for _ in range(12)]

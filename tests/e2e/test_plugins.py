@@ -91,7 +91,7 @@ def test_the_template_builds_by_itself_and_serves(daemon, tmp_path):
 @pytest.mark.parametrize("way", ["malloc", "calloc", "realloc", "memalign", "arena"])
 def test_over_the_limit_is_a_clean_enomem(daemon, way):
     hard = 8 * MIB
-    d = daemon(plugins=[plugin("overlimit", memory={"soft": hard, "hard": hard}), plugin("echo")])
+    d = daemon(plugins=[plugin("overlimit", memory={"soft": hard, "hard": hard, "on_limit": "ignore"}), plugin("echo")])
     client = d.client()
     for _ in range(5):
         status, _, body = client.get(f"/overlimit?with={way}")
@@ -109,7 +109,8 @@ def test_over_the_limit_is_a_clean_enomem(daemon, way):
 @needs_layer
 def test_small_blocks_reach_the_limit_too(daemon):
     hard = 4 * MIB
-    d = daemon(plugins=[plugin("overlimit", memory={"soft": hard, "hard": hard}, config={"chunk": 48})])
+    d = daemon(plugins=[plugin("overlimit", memory={"soft": hard, "hard": hard, "on_limit": "ignore"},
+                               config={"chunk": 48})])
     for _ in range(3):
         told = json.loads(d.client().get("/overlimit")[2])
         assert told["errno"] == "ENOMEM" and 0.9 * hard <= told["got"] <= hard
@@ -117,7 +118,8 @@ def test_small_blocks_reach_the_limit_too(daemon):
 
 @needs_layer
 def test_a_leak_that_meets_its_limit_harms_nobody_else(daemon):
-    d = daemon(plugins=[plugin("leak", config={"bytes": "64KiB"}, memory={"soft": "1MiB", "hard": "2MiB"}),
+    d = daemon(plugins=[plugin("leak", config={"bytes": "64KiB"},
+                               memory={"soft": "1MiB", "hard": "2MiB", "on_limit": "ignore"}),
                         plugin("echo")])
     client, statuses = d.client(), {}
     for _ in range(100):
@@ -213,7 +215,7 @@ def test_cxx_exceptions_become_500(daemon):
 @needs_layer
 def test_cxx_bad_alloc_at_the_limit_becomes_500(daemon):
     hard = 8 * MIB
-    d = daemon(plugins=[plugin("cxx", memory={"soft": hard, "hard": hard}), plugin("echo")])
+    d = daemon(plugins=[plugin("cxx", memory={"soft": hard, "hard": hard, "on_limit": "ignore"}), plugin("echo")])
     client = d.client()
     for count in range(1, 4):
         assert client.get("/cxx/grow")[0] == 500

@@ -119,6 +119,19 @@ def test_a_cache_under_the_same_traffic_is_never_restarted(daemon):
 
 
 @supervised
+def test_without_a_hook_it_is_restarted_when_likely_and_near_its_limit(daemon):
+    """No probe can prove it: the time that is left decides."""
+    d = daemon(plugins=[dict(name="leak", path="leak.so", config=dict(bytes=1000),
+                             memory=dict(hard="4GiB", leak=eager(on_likely=["log", "restart"],
+                                                                 restart_when=dict(time_to_limit="1d", quiet=False))))])
+    load = d.load("/leak", connections=8)
+    restarted = wait_for(lambda: events(d, "leak", RESTARTED), "the restart", timeout=LONG)[0]
+    assert load.stop()["failures"] == 0
+    assert "replaced by 2 for its leak" in restarted and restarted.fields["MTLSD_VERDICT"] == "likely"
+    assert events(d, "leak", CONFIRMED, PROBED) == []
+
+
+@supervised
 def test_a_leak_through_a_library_ends_in_the_stop_rule(daemon):
     d = daemon(plugins=[hoard(dict(hard="8MiB", leak=eager()), by="library", restart=dict(on_exhausted="stay"))])
     load = d.load("/hoard", connections=8)

@@ -68,7 +68,7 @@ def test_all_of_them_at_once(daemon):
 
 
 def test_at_the_limit_they_are_refused_and_nothing_else(daemon):
-    d = daemon(plugins=[plugin("workload", memory=dict(hard="1MiB"), config={"largest": "64KiB"})])
+    d = daemon(plugins=[plugin("workload", memory=dict(hard="1MiB", on_limit="ignore"), config={"largest": "64KiB"})])
     report = work(d, "larson")
     assert report["refused"] > 0
     own = books_agree(d, report["blocks"], report["bytes"])

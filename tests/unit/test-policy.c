@@ -434,8 +434,10 @@ test_without_evict_hook_it_is_replaced_at_once(void **state UNUSED)
 	struct policy policy = {0};
 
 	facts.has_evict = false;
-	facts.foreign = 50 * MIB;
-	assert_int_equal(decide(&defaults, &policy, &facts).actions, POLICY_RESTART);
+	facts.foreign = 60 * MIB;
+	struct policy_decision decision = decide(&defaults, &policy, &facts);
+	assert_int_equal(decision.actions, POLICY_RESTART);
+	assert_false(decision.stop); /* nobody will be refused memory */
 }
 
 static void
