@@ -38,6 +38,7 @@ static const char usage[] =
 	"  --trace                   a line a second of each run, on stderr\n"
 	"  --figures                 figures at the end\n"
 	"  --check                   fail if a clean family is CONFIRMED or a leaky one is not found\n"
+	"  --records FOLDER          keeps a record of each run's end there, for mtlsctl replay\n"
 	"  --labels FOLDER           SPLIT and labels; default: this folder\n"
 	"  --plugins FOLDER          default: beside this program\n";
 
@@ -50,7 +51,7 @@ struct plan {
 static struct {
 	struct label labels[FAMILIES];
 	size_t label_count;
-	const char *only[FAMILIES], *also;
+	const char *only[FAMILIES], *also, *records;
 	size_t only_count;
 	unsigned half, seeds, clean_seeds, first_seed, jobs;
 	int shape, hook, leaky; /* -1: all */
@@ -90,6 +91,7 @@ plan_add(struct plan *plan, const struct label *label, bool hook)
 			plan->orders[plan->count++] = (struct run_order){
 				.label = label,
 				.plugins = options.plugins,
+				.records = options.records,
 				.shape = shape,
 				.seed = options.first_seed + seed,
 				.hook = hook,
@@ -318,6 +320,7 @@ read_options(int argc, char **argv)
 		{"figures", no_argument, NULL, 'f'},
 		{"check", no_argument, NULL, 'x'},
 		{"labels", required_argument, NULL, 'l'},
+		{"records", required_argument, NULL, 'w'},
 		{"plugins", required_argument, NULL, 'p'},
 		{NULL, 0, NULL, 0},
 	};
@@ -333,6 +336,9 @@ read_options(int argc, char **argv)
 			break;
 		case 'a':
 			options.also = optarg;
+			break;
+		case 'w':
+			options.records = optarg;
 			break;
 		case 's':
 			options.shape = word_index(optarg, shapes, ARRAY_LENGTH(shapes));

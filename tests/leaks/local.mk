@@ -23,7 +23,7 @@ leak_evaluator = \
 	tests/leaks/evaluator.c tests/leaks/label.c tests/leaks/label.h tests/leaks/traffic.c tests/leaks/traffic.h \
 	tests/leaks/timeline.c tests/leaks/timeline.h tests/leaks/stage.c tests/leaks/stage.h tests/leaks/crowd.c \
 	tests/leaks/crowd.h tests/leaks/run.c tests/leaks/run.h tests/leaks/baseline.c tests/leaks/baseline.h \
-	tests/leaks/score.c tests/leaks/score.h tests/leaks/figures.c tests/leaks/figures.h
+	tests/leaks/replay.c tests/leaks/replay.h tests/leaks/score.c tests/leaks/score.h tests/leaks/figures.c tests/leaks/figures.h
 EXTRA_PROGRAMS += tests/leaks/evaluator
 CLEANFILES += tests/leaks/evaluator
 .PHONY: leaks

@@ -5,6 +5,7 @@
 #include "crowd.h"
 #include "heap.h"
 #include "inspector.h"
+#include "replay.h"
 #include "scope.h"
 #include "stage.h"
 #include "timeline.h"
@@ -167,6 +168,8 @@ take_verdict(struct run *run, const struct verdict *verdict)
 		if (result->reached[outcome] == RUN_NEVER)
 			result->reached[outcome] = since(run);
 	}
+	if (verdict->outcome >= goal && run->verdict.outcome < goal && !replay_agrees(run->inspector, run->stage))
+		result->failed = true;
 	if (verdict->outcome >= goal || run->verdict.outcome < goal)
 		run->verdict = *verdict;
 }
@@ -371,6 +374,18 @@ set_up(struct run *run)
 	return run->statm >= 0;
 }
 
+static void
+save_record(const struct run *run)
+{
+	const struct run_order *order = run->order;
+	char path[PATH_MAX];
+
+	(void) snprintf(path, sizeof(path), "%s/%s-%s-%s-%llu.record", order->records, order->label->name,
+			traffic_shape_name(order->shape), order->hook ? "hook" : "no-hook",
+			(unsigned long long) order->seed);
+	replay_save(run->inspector, run->stage, path);
+}
+
 void
 run_do(const struct run_order *order, bool trace_it, struct run_result *ret)
 {
@@ -398,6 +413,8 @@ run_do(const struct run_order *order, bool trace_it, struct run_result *ret)
 	ret->took = (double) (to.tv_sec - from.tv_sec) + (double) (to.tv_nsec - from.tv_nsec) / 1e9;
 	if (ret->failed)
 		return;
+	if (order->records != NULL)
+		save_record(&run);
 	tell_verdict(&run);
 	measure_truth(&run);
 	struct verdict_probes probes = {0};

@@ -7,6 +7,8 @@
  * the way of requests the daemon's own code samples. A run with an eviction hook ends when the verdict is CONFIRMED;
  * one without is judged until LIKELY, then goes on undisturbed for the baselines.
  *
+ * When a run reaches its goal, the record of the verdict is written and judged again, and must come out the same.
+ *
  * Threads: one a process, once (stage.h). Owns: nothing.
  */
 #include "baseline.h"
@@ -17,6 +19,7 @@
 struct run_order {
 	const struct label *label;
 	const char *plugins; /* folder of the built plugins */
+	const char *records; /* folder for the record of each run's end (record.h); NULL: none is kept */
 	enum traffic_shape shape;
 	uint64_t seed;
 	bool hook; /* the daemon knows of the plugin's eviction hook */
