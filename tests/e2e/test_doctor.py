@@ -87,6 +87,36 @@ def test_bad_frees_are_named(daemon):
     assert re.search(r"it freed \d+ times? .*doublefree\.c:\d+\)$", row["sentence"])
 
 
+@layered
+def test_what_only_errors_leave_behind(daemon):
+    d = daemon(plugins=[dict(name="errors", path="leak.so", config={"when": "error"}),
+                        dict(name="always", path="leak.so")])
+    client = d.client()
+    for name in ("errors", "always"):
+        for _ in range(100):
+            assert client.get(f"/{name}/error")[0] == 500
+            assert client.get(f"/{name}")[0] == 200
+    reply = wait_for(lambda: (found := doctor(d)[1]) and "error-escapes" in checks(found, "errors") and found,
+                     "the finding")
+    row = next(row for row in reply["findings"] if row["check"] == "error-escapes")
+    assert row["plugin"] == "errors" and row["next"] == "mtlsctl escapes errors"
+    assert re.match(r"requests of route errors that end with 5xx leave 16B each at leak_keep \(leak\.c:\d+\), ",
+                    row["sentence"])
+    assert "error-escapes" not in checks(reply, "always")
+
+
+@layered
+def test_zombies(daemon, tmp_path):
+    gate = tmp_path / "gate"
+    d = daemon(plugins=[dict(name="thread", path="thread.so", config=dict(gate=str(gate)))])
+    assert d.ctl("restart", "thread")["zombie"] is True
+    row = next(row for row in doctor(d)[1]["findings"] if row["check"] == "zombies")
+    assert row["sentence"].startswith("1 old instance could not be unloaded and keeps its memory: ")
+    assert "thread" in row["sentence"].split(": ", 1)[1]
+    gate.touch()
+    wait_for(lambda: "zombies" not in checks(doctor(d)[1], "thread"), "the burial")
+
+
 def test_settings_worth_a_note(daemon):
     d = daemon(plugins=[dict(name="echo", path="echo.so", memory=dict(leak=dict(watch=False))),
                         dict(name="cache", path="cache.so", memory=dict(leak=dict(probe=dict(allow=False))))])
