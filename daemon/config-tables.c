@@ -25,6 +25,28 @@ config_list_add(void *items, size_t *count, size_t size)
 	return memset((char *) *list + (*count)++ * size, 0, size);
 }
 
+static const struct schema_row walls_rows[] = {
+	{"files", SCHEMA_BOOL, offsetof(struct config_walls, files), .fallback = "yes",
+	 .help = "Landlock: only files this configuration names or the system's libraries need can be opened, and no TCP "
+		 "connection can be made, unless a plugin's needs say so."},
+	{"calls", SCHEMA_BOOL, offsetof(struct config_walls, calls), .fallback = "yes",
+	 .help = "seccomp: system calls that no handler has any business with fail with EPERM; so do new programs, unless "
+		 "a plugin's needs say exec."},
+	{.key = NULL},
+};
+
+static const struct schema_row needs_rows[] = {
+	{"read", SCHEMA_STRINGS, offsetof(struct config_needs, read), .min = 1, .max = TEXT_LENGTH,
+	 .help = "Files and folders it reads, absolute."},
+	{"write", SCHEMA_STRINGS, offsetof(struct config_needs, write), .min = 1, .max = TEXT_LENGTH,
+	 .help = "Files and folders it writes, absolute; what is below a folder may be made and removed too."},
+	{"network", SCHEMA_BOOL, offsetof(struct config_needs, network), .fallback = "no",
+	 .help = "It opens TCP connections. Walls stand around the process: then every plugin may."},
+	{"exec", SCHEMA_BOOL, offsetof(struct config_needs, exec), .fallback = "no",
+	 .help = "It starts programs. Then every plugin may."},
+	{.key = NULL},
+};
+
 static const struct schema_row access_log_rows[] = {
 	{"to", SCHEMA_CHOICE, offsetof(struct config_access_log, to), .choices = "off|journal|file", .fallback = "off",
 	 .help = "Where one record a request goes."},
@@ -61,6 +83,8 @@ static const struct schema_row daemon_rows[] = {
 	 .fallback = "32", .help = "Dumps kept there at most; the oldest go first."},
 	{"dump_bytes", SCHEMA_SIZE, offsetof(struct config, daemon.dump_bytes), .min = MIB, .max = TIB,
 	 .fallback = "256MiB", .help = "Their bytes at most."},
+	{"walls", SCHEMA_GROUP, offsetof(struct config, daemon.walls), .rows = walls_rows,
+	 .help = "What the process may still do once it serves. They only tighten: a reload that needs more is refused."},
 	{"access_log", SCHEMA_GROUP, offsetof(struct config, daemon.access_log), .rows = access_log_rows,
 	 .help = "One record a request, written by a thread of its own: no request waits for it."},
 	{"memory_decay", SCHEMA_DURATION, offsetof(struct config, daemon.memory_decay), .min = 0, .max = DAY,
@@ -179,6 +203,8 @@ static const struct schema_row plugin_rows[] = {
 	 .fallback = "30s", .help = "For requests of an old instance to end before they are cancelled."},
 	{"body_size", SCHEMA_SIZE, offsetof(struct config_plugin, body_size), .min = 0, .max = TIB, .fallback = "0",
 	 .help = "Body of a request for this plugin; 0: limits.body_size."},
+	{"needs", SCHEMA_GROUP, offsetof(struct config_plugin, needs), .rows = needs_rows,
+	 .help = "What the plugin does beyond serving requests; see daemon.walls."},
 	{"imports_allowed", SCHEMA_STRINGS, offsetof(struct config_plugin, imports_allowed), .min = 1,
 	 .max = NAME_LENGTH,
 	 .help = "Functions that plugins must not import (exit, fork, setuid, ...) but this one may; gnu-unique admits "

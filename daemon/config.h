@@ -59,6 +59,17 @@ struct config_listener {
 	const struct yaml_node *node;
 };
 
+/* What the process may still do once it serves (wall.h). */
+struct config_walls {
+	bool files, calls;
+};
+/* What a plugin does beyond serving requests. */
+struct config_needs {
+	struct schema_strings read, write; /* files and folders */
+	bool network;                      /* connects out */
+	bool exec;                         /* starts programs */
+};
+
 struct config_access_log {
 	int to, format; /* enum config_access_log_to, config_access_log_format */
 	char *path;     /* NULL unless to: file */
@@ -99,6 +110,7 @@ struct config_plugin {
 	uint64_t deadline;          /* for one request in this plugin */
 	uint64_t start_timeout, drain_timeout;
 	uint64_t body_size;         /* 0: limits.body_size */
+	struct config_needs needs;
 	struct schema_strings imports_allowed; /* forbidden imports this plugin may use all the same */
 	const struct yaml_node *settings; /* the plugin's own mapping, checked by its own schema; NULL: none */
 	const struct yaml_node *node;
@@ -149,6 +161,7 @@ struct config {
 		int64_t dump_count;
 		uint64_t dump_bytes;
 		struct config_access_log access_log;
+		struct config_walls walls;
 		uint64_t memory_decay; /* free pages of plugin heaps go back after this long */
 	} daemon;
 	struct config_control control;

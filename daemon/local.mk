@@ -76,10 +76,10 @@ mtlsd_control = \
 	daemon/caller-call.c daemon/caller-job.c daemon/control.c daemon/control.h
 
 mtlsd_SOURCES = $(mtlsd_base) $(mtlsd_heap) $(mtlsd_schema) $(mtlsd_config) $(mtlsd_access) $(mtlsd_plugin) $(mtlsd_policy) $(mtlsd_verdict) $(mtlsd_request) \
-	$(mtlsd_gate) $(mtlsd_edge) $(mtlsd_format) $(mtlsd_overseer) $(mtlsd_control) daemon/server.c daemon/server-internal.h daemon/server-reload.c daemon/server.h \
+	$(mtlsd_gate) $(mtlsd_edge) $(mtlsd_format) $(mtlsd_overseer) $(mtlsd_control) daemon/wall.c daemon/wall.h daemon/wall-plan.c daemon/wall-plan.h daemon/server.c daemon/server-internal.h daemon/server-reload.c daemon/server.h \
 	daemon/server-fault.c daemon/server-fault.h daemon/main.c
 EXTRA_mtlsd_DEPENDENCIES = $(srcdir)/daemon/exports.list
-mtlsd_LDADD = $(GNUTLS_LIBS) $(SYSTEMD_LIBS) $(YAML_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS) $(DW_LIBS) $(ELF_LIBS) $(ZLIB_LIBS) -lresolv -lpthread -ldl -lm
+mtlsd_LDADD = $(GNUTLS_LIBS) $(SYSTEMD_LIBS) $(SECCOMP_LIBS) $(YAML_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS) $(DW_LIBS) $(ELF_LIBS) $(ZLIB_LIBS) -lresolv -lpthread -ldl -lm
 # What libraries and plugins must find in the executable first: the malloc family, thread starts, the framing gate.
 mtlsd_LDFLAGS = $(AM_LDFLAGS) -Wl,--dynamic-list=$(srcdir)/daemon/exports.list
 EXTRA_DIST += daemon/exports.list

@@ -11,6 +11,7 @@
 #include "request.h"
 #include "server.h"
 #include "tls-keeper.h"
+#include "wall.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -26,6 +27,7 @@ struct server {
 	struct overseer *overseer;
 	struct request_service *service;
 	struct accesslog *accesslog;
+	struct wall *wall;
 	struct endpoint *endpoint;
 	struct control *control;
 	struct job_queue *jobs;

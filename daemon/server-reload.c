@@ -107,6 +107,9 @@ reload(struct server *server, char **ret_mistakes, struct error *error)
 			*ret_mistakes = STEAL(mistakes);
 		return r;
 	}
+	r = wall_covers(server->wall, config, error);
+	if (r < 0)
+		return r;
 	config->generation = server->generation + 1;
 	CLEANUP(tls_sets_clear) struct tls_sets sets = {0}, before = {0};
 	struct commit commit = {server, config, &sets, &before, 0};

@@ -178,9 +178,6 @@ start_parts(struct server *server, struct error *error)
 {
 	struct config *config = server->config;
 
-	if (mkdir(config->daemon.run_directory, 0755) < 0 && errno != EEXIST)
-		return error_set(error, -errno, "cannot make %s (daemon.run_directory): %m",
-				 config->daemon.run_directory);
 	int r = heap_reserve(0, 0);
 	if (r < 0)
 		return error_set(error, r,
@@ -230,6 +227,22 @@ report_failed_plugins(struct server *server)
 	}
 }
 
+/* Before there is any other thread, which the wall would not bind. */
+static int
+raise_walls(struct server *server, struct error *error)
+{
+	const struct config *config = server->config;
+	const char *missing;
+
+	if (mkdir(config->daemon.run_directory, 0755) < 0 && errno != EEXIST)
+		return error_set(error, -errno, "cannot make %s (daemon.run_directory): %m",
+				 config->daemon.run_directory);
+	int r = wall_raise(config, &server->wall, &missing, error);
+	if (r == 0 && missing != NULL)
+		log_notice("%s", missing);
+	return r;
+}
+
 int
 server_new(const char *config_path, struct server **ret, struct error *error)
 {
@@ -251,7 +264,9 @@ server_new(const char *config_path, struct server **ret, struct error *error)
 	server->generation = server->config->generation = 1;
 	log_set_level(server->config->daemon.log_level);
 	raise_descriptor_limit();
-	r = start_loop(server, error);
+	r = raise_walls(server, error);
+	if (r == 0)
+		r = start_loop(server, error);
 	if (r == 0)
 		r = start_parts(server, error);
 	if (r < 0)
@@ -259,6 +274,9 @@ server_new(const char *config_path, struct server **ret, struct error *error)
 	struct error why = {0};
 	if (pressure_watch(server->event, relieve, server, &server->pressure, &why) < 0)
 		log_warning("memory pressure is not watched: %s", why.text); /* it serves all the same */
+	r = wall_close(server->wall, error);
+	if (r < 0)
+		return r;
 	report_failed_plugins(server);
 	unsigned unwanted = handover_prune();
 	if (unwanted > 0)
@@ -309,6 +327,7 @@ server_free(struct server **serverp)
 	errands_free(&server->errands);
 	pressure_free(&server->pressure);
 	sd_event_unref(server->event);
+	wall_free(&server->wall);
 	config_unref(&server->config);
 	pthread_mutex_destroy(&server->reload);
 	pthread_mutex_destroy(&server->lock);
