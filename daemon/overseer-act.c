@@ -278,6 +278,7 @@ ward_facts(struct sight *sight, struct policy_facts *ret)
 		.soft = plugin->memory_soft,
 		.hard = plugin->memory_hard,
 		.inflight = sight->inflight,
+		.refusing = sight->refusing,
 		.has_evict = ward->has_evict,
 		.stopped = ward->stopped,
 		.random = overseer_random(sight->overseer),

@@ -74,6 +74,7 @@ struct ward {
 	struct policy policy;
 	struct budget budget;
 	bool stopped;               /* restarts take back too little */
+	uint64_t refused;           /* allocations of the instance, as last seen */
 	bool held;                  /* its breaker, for the policy */
 	bool suspected;             /* was told to be */
 	bool gave_up;               /* was told that its restarts are spent */
@@ -98,7 +99,7 @@ struct sight {
 	uint64_t now;
 	enum supervisor_state state;
 	bool skipped; /* a repair is under way */
-	bool enabled, serves, wants_eviction;
+	bool enabled, serves, wants_eviction, refusing;
 	char last_error[240];
 	struct config *config; /* a reference */
 	const struct config_plugin *plugin;

@@ -101,6 +101,7 @@ ward_meet(struct sight *sight, struct instance *instance, uint64_t held)
 	ward->instance = instance != NULL ? instance_number(instance) : 0;
 	ward->has_evict = instance != NULL && instance_descriptor(instance)->evict != NULL;
 	ward->first_held = held;
+	ward->refused = 0;
 	/* By an operator, or after new settings: what was wrong may be cured. */
 	if (ward->instance != ward->replaced_by)
 		ward->stopped = false;
@@ -198,6 +199,8 @@ ward_watch(struct sight *sight, const struct supervisor_look *seen)
 	}
 	if (instance == NULL)
 		return;
+	sight->refusing = own.refused > ward->refused;
+	ward->refused = own.refused;
 	if (ward->inspection == NULL && sight->plugin->leak.watch && instance_observer(instance) == NULL)
 		inspection_begin(sight, instance);
 	if (ward->inspection == NULL)

@@ -192,6 +192,7 @@ decide_near(const struct policy_settings *settings, struct policy *policy, const
 
 	decision->came_near = near && !policy->near;
 	policy->near = near;
+	policy->holding = policy->holding && full;
 	if (!near) {
 		policy->evicted_near = false;
 		return;
@@ -215,7 +216,9 @@ decide_near(const struct policy_settings *settings, struct policy *policy, const
 		decision->stop = stop;
 		policy->wanted = policy->due = 0;
 	} else {
-		decision->hold = full && settings->on_exhausted == POLICY_EXHAUSTED_BREAKER;
+		bool fails = held >= facts->hard || (full && facts->refusing);
+		policy->holding = settings->on_exhausted == POLICY_EXHAUSTED_BREAKER && (policy->holding || fails);
+		decision->hold = policy->holding;
 	}
 }
 

@@ -11,6 +11,9 @@
  * POLICY_STOP percent on, own bytes alone, nothing is admitted until that is done. Else own and foreign bytes count
  * together: libraries are never refused memory, so somebody must act before the machine has none.
  *
+ * Without a restart left the breaker is held, once libraries have taken it past its limit or its own allocations fail,
+ * until it is clear of the limit again: a plugin that lives close to its limit in peace is left in peace.
+ *
  * A restart that takes back next to nothing stops the loop: the leak is elsewhere.
  *
  * Pure: time (microseconds of a clock that moves on) and chance come in; what it remembers lies in struct policy.
@@ -57,6 +60,7 @@ struct policy {
 	bool above_soft, near;             /* as last seen, with some hysteresis */
 	bool evicted_near;                 /* all was asked for since it came near */
 	bool exhausted;                    /* was told that no restart is left */
+	bool holding;                      /* the breaker, for want of a restart */
 	uint64_t evict_after, evict_pause; /* evictions that gave nothing wait longer and longer */
 };
 
@@ -66,6 +70,7 @@ struct policy_facts {
 	uint64_t own, foreign;         /* live bytes */
 	uint64_t soft, hard;           /* 0: none */
 	uint64_t inflight;
+	bool refusing; /* allocations were refused since the last decision */
 	bool has_evict;
 	bool stopped;          /* the loop of restarts was: policy_is_elsewhere */
 	bool has_planned;      /* a planned restart is left */

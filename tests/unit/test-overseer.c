@@ -34,7 +34,7 @@ static struct fake {
 	bool configured, serves, enabled;
 	enum supervisor_state state;
 	uint64_t number, reconfigured;
-	uint64_t own, foreign, inflight;
+	uint64_t own, foreign, inflight, refused;
 	uint64_t own_after, foreign_after; /* of an instance that was just started */
 	mtlsd_plugin descriptor;
 	struct breaker *breaker;
@@ -266,7 +266,7 @@ heap_usage(const struct heap *heap, struct heap_usage *ret)
 	*ret = (struct heap_usage){0};
 	for (size_t i = 0; i < ARRAY_LENGTH(fakes); i++) {
 		if ((const void *) heap == &fakes[i])
-			ret->live_bytes = fakes[i].own;
+			*ret = (struct heap_usage){.live_bytes = fakes[i].own, .refused = fakes[i].refused};
 		else if ((const char *) heap == (const char *) &fakes[i] + 1)
 			ret->live_bytes = fakes[i].foreign;
 	}
@@ -741,6 +741,9 @@ test_near_the_limit_requests_are_refused_until_there_is_room(void **state UNUSED
 
 	fakes[0].plugin.budget.planned = 0;
 	fakes[0].own = 63 * MIB;
+	step(overseer);
+	assert_true(breaker_is_closed(fakes[0].breaker)); /* it does no harm */
+	fakes[0].refused++;
 	step(overseer);
 	breaker_view(fakes[0].breaker, now, &seen);
 	assert_true(seen.held);

@@ -461,13 +461,17 @@ test_near_without_a_restart_left(void **state UNUSED)
 {
 	static const struct {
 		int on_exhausted;
-		bool stopped;
-		uint64_t own;
+		bool stopped, refusing;
+		uint64_t own, foreign;
 		bool hold;
 	} rows[] = {
-		{POLICY_EXHAUSTED_BREAKER, false, 58 * MIB, false}, {POLICY_EXHAUSTED_BREAKER, false, 63 * MIB, true},
-		{POLICY_EXHAUSTED_BREAKER, true, 63 * MIB, true},   {POLICY_EXHAUSTED_STAY, false, 63 * MIB, false},
-		{POLICY_EXHAUSTED_STAY, true, 63 * MIB, false},
+		{POLICY_EXHAUSTED_BREAKER, false, true, 58 * MIB, 0, false},
+		{POLICY_EXHAUSTED_BREAKER, false, true, 63 * MIB, 0, true},
+		{POLICY_EXHAUSTED_BREAKER, true, true, 63 * MIB, 0, true},
+		{POLICY_EXHAUSTED_BREAKER, true, false, 63 * MIB, 0, false}, /* it lives there in peace */
+		{POLICY_EXHAUSTED_BREAKER, true, false, MIB, 63 * MIB, true}, /* libraries have passed it */
+		{POLICY_EXHAUSTED_STAY, false, true, 63 * MIB, 0, false},
+		{POLICY_EXHAUSTED_STAY, true, true, 63 * MIB, 90 * MIB, false},
 	};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(rows); i++) {
@@ -478,13 +482,21 @@ test_near_without_a_restart_left(void **state UNUSED)
 		settings.on_exhausted = rows[i].on_exhausted;
 		facts.has_evict = facts.has_planned = false;
 		facts.stopped = rows[i].stopped;
+		facts.refusing = rows[i].refusing;
 		facts.own = rows[i].own;
+		facts.foreign = rows[i].foreign;
 		struct policy_decision decision = decide(&settings, &policy, &facts);
 		if (decision.hold != rows[i].hold || decision.actions != 0 || decision.stop ||
 		    decision.exhausted == rows[i].stopped)
 			fail_msg("row %zu: hold %d, actions %#x", i, decision.hold, decision.actions);
+		/* Nobody is admitted, so nothing is refused: that is no cure. */
+		facts.refusing = false;
+		assert_int_equal(decide(&settings, &policy, &facts).hold, rows[i].hold);
 		/* It lets go when the bytes are gone. */
 		facts.own = MIB;
+		facts.foreign = 0;
+		assert_false(decide(&settings, &policy, &facts).hold);
+		facts.own = 63 * MIB;
 		assert_false(decide(&settings, &policy, &facts).hold);
 	}
 }
