@@ -130,7 +130,7 @@ check_foreign(const struct doctor_plugin *p, struct doctor_finding *finding)
 	uint64_t foreign = p->plugin.foreign.live_bytes;
 	struct words words;
 
-	if (outcome(p) >= VERDICT_SUSPECT && verdict->site_count > 0 && verdict->sites[0].foreign)
+	if (outcome(p) >= VERDICT_SUSPECT && is_leak(p) && verdict->site_count > 0 && verdict->sites[0].foreign)
 		return found(finding, DOCTOR_BAD,
 			     "what grows are %s that libraries hold on its behalf: a restart does not give them back",
 			     size_a(&words, foreign));

@@ -246,6 +246,8 @@ test_foreign_growth(void **state)
 	p.view.verdict.sites[0].foreign = true;
 	finding = expect_plugin(&p, "foreign");
 	assert_int_equal(finding.severity, DOCTOR_BAD);
+	p.view.verdict.class = VERDICT_CACHE_GROWTH;
+	expect_nothing(&p, "foreign");
 	/* Much of it, though nobody saw it grow. */
 	p = healthy();
 	p.plugin.foreign.live_bytes = 9 * MIB;
