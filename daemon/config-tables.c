@@ -27,10 +27,12 @@ config_list_add(void *items, size_t *count, size_t size)
 
 static const struct schema_row walls_rows[] = {
 	{"files", SCHEMA_BOOL, offsetof(struct config_walls, files), .fallback = "yes",
-	 .help = "Landlock: only files this configuration names or the system's libraries need can be opened, and no TCP "
+	 .help = "Landlock: only files this configuration names or the system's libraries need can be opened, and no "
+		 "TCP "
 		 "connection can be made, unless a plugin's needs say so."},
 	{"calls", SCHEMA_BOOL, offsetof(struct config_walls, calls), .fallback = "yes",
-	 .help = "seccomp: system calls that no handler has any business with fail with EPERM; so do new programs, unless "
+	 .help = "seccomp: system calls that no handler has any business with fail with EPERM; so do new programs, "
+		 "unless "
 		 "a plugin's needs say exec."},
 	{.key = NULL},
 };
@@ -84,7 +86,8 @@ static const struct schema_row daemon_rows[] = {
 	{"dump_bytes", SCHEMA_SIZE, offsetof(struct config, daemon.dump_bytes), .min = MIB, .max = TIB,
 	 .fallback = "256MiB", .help = "Their bytes at most."},
 	{"walls", SCHEMA_GROUP, offsetof(struct config, daemon.walls), .rows = walls_rows,
-	 .help = "What the process may still do once it serves. They only tighten: a reload that needs more is refused."},
+	 .help = "What the process may still do once it serves. They only tighten: a reload that needs more is "
+		 "refused."},
 	{"access_log", SCHEMA_GROUP, offsetof(struct config, daemon.access_log), .rows = access_log_rows,
 	 .help = "One record a request, written by a thread of its own: no request waits for it."},
 	{"memory_decay", SCHEMA_DURATION, offsetof(struct config, daemon.memory_decay), .min = 0, .max = DAY,
