@@ -5,7 +5,7 @@ fuzz_targets = \
 	tests/fuzz/fuzz-config tests/fuzz/fuzz-glob tests/fuzz/fuzz-identity \
 	tests/fuzz/fuzz-gate \
 	tests/fuzz/fuzz-wire tests/fuzz/fuzz-commands tests/fuzz/fuzz-record \
-	tests/fuzz/fuzz-heap
+	tests/fuzz/fuzz-heap tests/fuzz/fuzz-hello tests/fuzz/fuzz-ticket
 EXTRA_PROGRAMS = $(fuzz_targets)
 CLEANFILES += $(fuzz_targets)
 EXTRA_DIST += tests/fuzz/seeds
@@ -22,6 +22,9 @@ tests_fuzz_fuzz_wire_LDADD = $(JANSSON_LIBS)
 tests_fuzz_fuzz_commands_SOURCES = tests/fuzz/fuzz-commands.c tests/fuzz/replay.c $(test_commands)
 tests_fuzz_fuzz_commands_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 tests_fuzz_fuzz_commands_LDADD = $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) $(YAML_LIBS) -lpthread -lm
+tests_fuzz_fuzz_hello_SOURCES = tests/fuzz/fuzz-hello.c tests/fuzz/replay.c daemon/hello.c
+tests_fuzz_fuzz_ticket_SOURCES = tests/fuzz/fuzz-ticket.c tests/fuzz/replay.c daemon/ticket.c daemon/secret.c daemon/error.c
+tests_fuzz_fuzz_ticket_LDADD = $(GNUTLS_LIBS)
 tests_fuzz_fuzz_heap_SOURCES = tests/fuzz/fuzz-heap.c tests/fuzz/replay.c $(mtlsd_heap)
 tests_fuzz_fuzz_heap_CPPFLAGS = $(AM_CPPFLAGS) -DHEAP_PREFIXED
 tests_fuzz_fuzz_heap_LDADD = $(DW_LIBS) -lpthread
