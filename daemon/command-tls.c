@@ -54,14 +54,13 @@ add_certificates(struct lists *lists, const struct tls_set *set)
 static void
 add_clients(struct lists *lists, const struct tls_set *set, const struct trust_counts *trust)
 {
-	json_t *row = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "set", tls_set_name(set),
-				"authorities", (json_int_t) trust->authorities, "expires",
-				(json_int_t) trust->authorities_expire, "days",
-				days_until(trust->authorities_expire, lists->now), "lists",
-				(json_int_t) trust->lists.lists, "revoked", (json_int_t) trust->lists.serials, "chains",
-				(json_int_t) trust->chains.entries, "chain_room", (json_int_t) trust->chains.room,
-				"chain_hits", (json_int_t) trust->chains.hits, "chain_misses",
-				(json_int_t) trust->chains.misses, "chain_evicted", (json_int_t) trust->chains.evicted);
+	json_t *row = json_pack(
+		"{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "set", tls_set_name(set), "authorities",
+		(json_int_t) trust->authorities, "expires", (json_int_t) trust->authorities_expire, "days",
+		days_until(trust->authorities_expire, lists->now), "lists", (json_int_t) trust->lists.lists, "revoked",
+		(json_int_t) trust->lists.serials, "chains", (json_int_t) trust->chains.entries, "chain_room",
+		(json_int_t) trust->chains.room, "chain_hits", (json_int_t) trust->chains.hits, "chain_misses",
+		(json_int_t) trust->chains.misses, "chain_evicted", (json_int_t) trust->chains.evicted);
 	set_time(row, "lists_due", trust->lists_due);
 	json_array_append_new(lists->clients, row);
 }
@@ -85,17 +84,18 @@ add_set(const struct tls_store_view *view, void *arg)
 	const struct tls_set *set = view->set;
 	unsigned sessions = tls_set_sessions(set);
 	struct tls_policy_view policy;
-	struct trust_counts trust;
+	struct trust_counts trust = {0};
 
 	tls_policy_view(tls_set_policy(set), &policy);
-	trust_count(tls_set_trust(set), &trust);
-	json_array_append_new(
-		lists->sets,
-		json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "name", tls_set_name(set), "state",
-			  view->current ? "serving" : "draining", "loaded", (json_int_t) tls_set_loaded(set),
-			  "connections", (json_int_t) sessions, "references", (json_int_t) tls_set_references(set),
-			  "bytes", (json_int_t) (tls_set_bytes(set) + trust.bytes), "days",
-			  days_until(tls_set_expires(set), lists->now)));
+	if (tls_set_trust(set))
+		trust_count(tls_set_trust(set), &trust);
+	json_array_append_new(lists->sets,
+			      json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "name", tls_set_name(set), "state",
+					view->current ? "serving" : "draining", "loaded",
+					(json_int_t) tls_set_loaded(set), "connections", (json_int_t) sessions,
+					"references", (json_int_t) tls_set_references(set), "bytes",
+					(json_int_t) (tls_set_bytes(set) + trust.bytes), "days",
+					days_until(tls_set_expires(set), lists->now)));
 	/* The rest is told of what serves; what drains is only a burden. */
 	if (view->current) {
 		add_certificates(lists, set);
@@ -110,10 +110,9 @@ add_expiring(const struct tls_expiry *expiry, void *arg)
 {
 	json_t *array = arg;
 	time_t now = time(NULL);
-	json_array_append_new(array,
-			      json_pack("{s:s, s:s, s:o, s:I, s:I}", "set", expiry->set, "what", expiry->what, "name",
-					command_text(expiry->name), "until", (json_int_t) expiry->until, "days",
-					days_until(expiry->until, now)));
+	json_array_append_new(array, json_pack("{s:s, s:s, s:o, s:I, s:I}", "set", expiry->set, "what", expiry->what,
+					       "name", command_text(expiry->name), "until", (json_int_t) expiry->until,
+					       "days", days_until(expiry->until, now)));
 }
 
 int
@@ -139,23 +138,15 @@ command_tls(const struct command_call *call, json_t **ret, struct error *error)
 
 /* --- reload tls -------------------------------------------------------------------------------------------------- */
 
-static int
-reload_rehearse(struct endpoint *endpoint, const struct config *config, json_t **ret, struct error *error)
+static json_t *
+rehearsal(int result, const struct tls_keeper_report *report, const char *why)
 {
-	CLEANUP(tls_sets_clear) struct tls_sets sets = {0}, before = {0};
-	struct error why = {0};
-	size_t replaced = 0;
-	int r = tls_store_load(endpoint_tls(endpoint), config, &sets, &before, &why);
-	if (r < 0)
-		return command_reply(json_pack("{s:b, s:[s], s:s}", "valid", 0, "mistakes", why.text, "would",
-					       "refuse the files and keep those in use"),
-				     ret, error);
-	for (size_t i = 0; i < sets.count; i++)
-		replaced += i >= before.count || before.sets[i] != sets.sets[i];
-	return command_reply(json_pack("{s:b, s:o}", "valid", 1, "would",
-				       json_sprintf("take %d of %d sets, whose files changed", (int) replaced,
-						    (int) sets.count)),
-			     ret, error);
+	if (result < 0)
+		return json_pack("{s:b, s:[s], s:s}", "valid", 0, "mistakes", why, "would",
+				 "refuse the files and keep those in use");
+	return json_pack(
+		"{s:b, s:o}", "valid", 1, "would",
+		json_sprintf("take %d of %d sets, whose files changed", (int) report->replaced, (int) report->sets));
 }
 
 int
@@ -166,11 +157,11 @@ command_reload_tls(const struct command_call *call, json_t **ret, struct error *
 	struct error why = {0};
 	uint64_t closed = 0;
 
-	if (command_flag(call, "dry_run")) {
-		CLEANUP(config_unref) struct config *config = server_config(server);
-		return reload_rehearse(server_endpoint(server), config, ret, error);
-	}
-	if (server_reload_tls(server, &report, &why) < 0) /* a missing file is no missing plugin: the code is ours */
+	bool rehearse = command_flag(call, "dry_run");
+	int r = server_reload_tls(server, rehearse, &report, &why);
+	if (rehearse)
+		return command_reply(rehearsal(r, &report, why.text), ret, error);
+	if (r < 0) /* a missing file is no missing plugin: the code is ours */
 		return error_set(error, -EIO, "the old credentials stay: %s", why.text);
 	for (unsigned i = 0; i < TLS_REFUSAL_COUNT; i++)
 		closed += report.look.closed[i];

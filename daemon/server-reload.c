@@ -142,7 +142,7 @@ server_reload(struct server *server, char **ret_mistakes, struct error *error)
 }
 
 int
-server_reload_tls(void *arg, struct tls_keeper_report *ret, struct error *error)
+server_reload_tls(void *arg, bool rehearse, struct tls_keeper_report *ret, struct error *error)
 {
 	struct server *server = arg;
 	CLEANUP(config_unref) struct config *config = NULL;
@@ -153,7 +153,7 @@ server_reload_tls(void *arg, struct tls_keeper_report *ret, struct error *error)
 	if (atomic_load(&server->phase) == SERVER_DRAINING)
 		(void) error_set(error, r, "the daemon is ending");
 	else
-		r = tls_keeper_reload(server->keeper, config, ret, error);
+		r = tls_keeper_reload(server->keeper, config, rehearse, ret, error);
 	pthread_mutex_unlock(&server->reload);
 	return r;
 }

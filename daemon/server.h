@@ -26,9 +26,9 @@ void server_free(struct server **server);
  * *ret_mistakes if not NULL). Blocks until old instances are drained: call it from a job thread. */
 int server_reload(struct server *server, char **ret_mistakes, struct error *error);
 
-/* The credential files alone: those that changed come into force for new connections. On a job thread too. server: a
- * struct server, untyped for tls_keeper_new. */
-int server_reload_tls(void *server, struct tls_keeper_report *ret, struct error *error);
+/* The credential files alone: those that changed come into force for new connections, or would (rehearse). On a job
+ * thread too. server: a struct server, untyped for tls_keeper_new. */
+int server_reload_tls(void *server, bool rehearse, struct tls_keeper_report *ret, struct error *error);
 
 /* For commands. */
 struct supervisor *server_supervisor(struct server *server);

@@ -20,7 +20,7 @@ struct tls_keeper {
 	struct errands *errands;   /* borrowed */
 	struct tls_watch *watch;
 	struct job_queue *jobs; /* borrowed */
-	int (*reload)(void *arg, struct tls_keeper_report *ret, struct error *error);
+	int (*reload)(void *arg, bool rehearse, struct tls_keeper_report *ret, struct error *error);
 	void *arg;
 	bool reloading, again; /* again: files changed meanwhile */
 	char refused[500];     /* why the files as they are were refused; "": they were not. Not told twice */
@@ -41,7 +41,7 @@ static void
 reload_work(void *arg)
 {
 	struct reload *reload = arg;
-	reload->result = reload->keeper->reload(reload->keeper->arg, &reload->report, &reload->error);
+	reload->result = reload->keeper->reload(reload->keeper->arg, false, &reload->report, &reload->error);
 }
 
 static void files_changed(void *arg);
@@ -86,7 +86,7 @@ files_changed(void *arg)
 
 int
 tls_keeper_new(sd_event *event, struct endpoint *endpoint, struct errands *errands, struct job_queue *jobs,
-	       int (*reload)(void *arg, struct tls_keeper_report *ret, struct error *error), void *arg,
+	       int (*reload)(void *arg, bool rehearse, struct tls_keeper_report *ret, struct error *error), void *arg,
 	       struct tls_keeper **ret, struct error *error)
 {
 	CLEANUP(tls_keeper_free) struct tls_keeper *keeper = calloc(1, sizeof(*keeper));
@@ -204,7 +204,8 @@ count_replaced(const struct tls_sets *before, const struct tls_sets *sets)
 }
 
 int
-tls_keeper_reload(struct tls_keeper *keeper, struct config *config, struct tls_keeper_report *ret, struct error *error)
+tls_keeper_reload(struct tls_keeper *keeper, struct config *config, bool rehearse, struct tls_keeper_report *ret,
+		  struct error *error)
 {
 	CLEANUP(tls_sets_clear) struct tls_sets before = {0}, sets = {0};
 	struct tls_store *store = endpoint_tls(keeper->endpoint);
@@ -214,7 +215,7 @@ tls_keeper_reload(struct tls_keeper *keeper, struct config *config, struct tls_k
 		return r;
 	report.sets = sets.count;
 	report.replaced = count_replaced(&before, &sets);
-	if (report.replaced) {
+	if (report.replaced && !rehearse) {
 		struct adoption adoption = {keeper, config, &sets};
 		report.policies = errand_run(keeper->errands, adopt, &adoption, error);
 		if (report.policies < 0)

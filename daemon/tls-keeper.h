@@ -23,16 +23,16 @@ struct tls_keeper_report {
 /* reload: called on a job's thread when files have changed; calls tls_keeper_reload with the configuration in force,
  * which nobody may change meanwhile. */
 int tls_keeper_new(sd_event *event, struct endpoint *endpoint, struct errands *errands, struct job_queue *jobs,
-		   int (*reload)(void *arg, struct tls_keeper_report *ret, struct error *error), void *arg,
-		   struct tls_keeper **ret, struct error *error);
+		   int (*reload)(void *arg, bool rehearse, struct tls_keeper_report *ret, struct error *error),
+		   void *arg, struct tls_keeper **ret, struct error *error);
 void tls_keeper_free(struct tls_keeper **keeper);
 /* Watches the files of this configuration from now on. */
 void tls_keeper_watch(struct tls_keeper *keeper, const struct config *config);
 /* Once a second. */
 void tls_keeper_tick(struct tls_keeper *keeper, const struct config *config);
 
-/* Reads the files of the configuration in force again. On failure the old sets stay. */
-int tls_keeper_reload(struct tls_keeper *keeper, struct config *config, struct tls_keeper_report *ret,
+/* Reads the files of the configuration in force again. On failure the old sets stay. rehearse: they stay anyway. */
+int tls_keeper_reload(struct tls_keeper *keeper, struct config *config, bool rehearse, struct tls_keeper_report *ret,
 		      struct error *error);
 /* After a change of policy: looks at open connections, and tells what was closed. */
 void tls_keeper_look(struct tls_keeper *keeper, const struct config *config, struct endpoint_look *ret);

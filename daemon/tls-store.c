@@ -3,8 +3,11 @@
 
 #include <errno.h>
 #include <gnutls/crypto.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <string.h>
+
+enum { SERIALS_MANY = 1000 };
 
 struct tls_store {
 	pthread_mutex_t lock;    /* guards all below */
@@ -168,6 +171,21 @@ sets_copy(const struct tls_sets *sets, struct tls_sets *ret)
 	return 0;
 }
 
+/* GnuTLS parses a list into a tree of some 800 bytes an entry, of which we keep 21; the allocator would keep the rest.
+ */
+static void
+give_back(const struct tls_sets *sets)
+{
+	size_t serials = 0;
+	for (size_t i = 0; i < sets->count; i++) {
+		struct trust_counts counts;
+		trust_count(tls_set_trust(sets->sets[i]), &counts);
+		serials += counts.lists.serials;
+	}
+	if (serials > SERIALS_MANY)
+		(void) malloc_trim(0);
+}
+
 int
 tls_store_load(struct tls_store *store, const struct config *config, struct tls_sets *ret, struct tls_sets *ret_before,
 	       struct error *error)
@@ -186,6 +204,7 @@ tls_store_load(struct tls_store *store, const struct config *config, struct tls_
 	pthread_mutex_unlock(&store->lock);
 	if (r < 0)
 		return error_set(error, r, "out of memory");
+	give_back(&sets);
 	*ret = sets;
 	sets = (struct tls_sets){0};
 	return 0;
@@ -208,17 +227,6 @@ tls_store_enforce(struct tls_store *store, const struct tls_sets *sets, time_t n
 	return changed;
 }
 
-void
-tls_store_turn(struct tls_store *store, time_t now)
-{
-	pthread_mutex_lock(&store->lock);
-	for (size_t i = 0; i < store->current.count; i++)
-		(void) tls_policy_turn(tls_set_policy(store->current.sets[i]), now);
-	pthread_mutex_unlock(&store->lock);
-}
-
-/* --- looking ----------------------------------------------------------------------------------------------------- */
-
 static bool
 is_current(const struct tls_store *store, const struct tls_set *set)
 {
@@ -227,6 +235,20 @@ is_current(const struct tls_store *store, const struct tls_set *set)
 			return true;
 	return false;
 }
+
+void
+tls_store_turn(struct tls_store *store, time_t now)
+{
+	pthread_mutex_lock(&store->lock);
+	for (size_t i = 0; i < store->current.count; i++)
+		(void) tls_policy_turn(tls_set_policy(store->current.sets[i]), now);
+	for (size_t i = 0; i < store->living_count; i++)
+		if (!is_current(store, store->living[i]))
+			tls_set_forget_trust(store->living[i]);
+	pthread_mutex_unlock(&store->lock);
+}
+
+/* --- looking ----------------------------------------------------------------------------------------------------- */
 
 void
 tls_store_visit(struct tls_store *store, void (*visit)(const struct tls_store_view *view, void *arg), void *arg)

@@ -28,7 +28,8 @@ void tls_sets_clear(struct tls_sets *sets);
 /* From now on these are in force. Returns how many policies changed: then live connections are to be looked at again.
  * -ENOMEM: nothing was done. */
 int tls_store_enforce(struct tls_store *store, const struct tls_sets *sets, time_t now);
-/* Renews secrets of tickets that are due. */
+/* Renews secrets of tickets that are due, and has sets that are only pinned let go of what they need no more. On the
+ * thread that calls tls_store_enforce. */
 void tls_store_turn(struct tls_store *store, time_t now);
 
 struct tls_store_view {

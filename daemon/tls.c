@@ -35,6 +35,7 @@ struct tls_set {
 	struct secret ticket_key;                  /* the shared file's text */
 	char *ticket_file;
 	struct tls_policy *policy;
+	bool enforced; /* its terms were the policy's once */
 	void (*release)(struct tls_set *set, void *arg);
 	void *release_arg;
 };
@@ -202,6 +203,13 @@ tls_set_trust(const struct tls_set *set)
 	return set->trust;
 }
 
+void
+tls_set_forget_trust(struct tls_set *set)
+{
+	if (set->enforced)
+		trust_unref(&set->trust);
+}
+
 time_t
 tls_set_loaded(const struct tls_set *set)
 {
@@ -270,7 +278,7 @@ tls_set_policy(const struct tls_set *set)
 }
 
 bool
-tls_set_enforce(const struct tls_set *set, const unsigned char rules[TICKET_POLICY], time_t now)
+tls_set_enforce(struct tls_set *set, const unsigned char rules[TICKET_POLICY], time_t now)
 {
 	const struct tls_policy_terms terms = {
 		.trust = set->trust,
@@ -281,6 +289,7 @@ tls_set_enforce(const struct tls_set *set, const unsigned char rules[TICKET_POLI
 		.ticket_key = set->ticket_file ? &set->ticket_key : NULL,
 		.ticket_file = set->ticket_file,
 	};
+	set->enforced = true;
 	return tls_policy_adopt(set->policy, &terms, now);
 }
 

@@ -24,7 +24,10 @@ struct tls_set *tls_set_ref(struct tls_set *set);
 void tls_set_unref(struct tls_set **set);
 const char *tls_set_name(const struct tls_set *set);
 const struct credential *tls_set_credential(const struct tls_set *set);
-struct trust *tls_set_trust(const struct tls_set *set); /* borrowed */
+struct trust *tls_set_trust(const struct tls_set *set); /* borrowed; NULL once forgotten */
+/* A set that was in force and is not any more: lets go of its authorities and lists, which nobody asks it for, however
+ * long a connection pins it. */
+void tls_set_forget_trust(struct tls_set *set);
 time_t tls_set_loaded(const struct tls_set *set);
 time_t tls_set_warn_before(const struct tls_set *set); /* seconds */
 unsigned tls_set_references(const struct tls_set *set);
@@ -41,7 +44,7 @@ void tls_set_bind(struct tls_set *set, struct tls_policy *policy, void (*release
 		  void *arg);
 struct tls_policy *tls_set_policy(const struct tls_set *set); /* borrowed; NULL before tls_set_bind */
 /* Makes the set's own terms those of its policy. True if the epoch rose. */
-bool tls_set_enforce(const struct tls_set *set, const unsigned char rules[TICKET_POLICY], time_t now);
+bool tls_set_enforce(struct tls_set *set, const unsigned char rules[TICKET_POLICY], time_t now);
 
 /* Gives a session that was just made the set's credentials and versions, and demands a certificate. The set must
  * outlive the session. */

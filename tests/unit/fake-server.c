@@ -193,10 +193,10 @@ server_reload(struct server *server, char **ret_mistakes, struct error *error)
 }
 
 int
-server_reload_tls(void *arg, struct tls_keeper_report *ret, struct error *error)
+server_reload_tls(void *arg, bool rehearse, struct tls_keeper_report *ret, struct error *error)
 {
 	struct server *server = arg;
-	int r = fake_change(server_supervisor(server), &server->fake.tls_reloads, error);
+	int r = rehearse ? 0 : fake_change(server_supervisor(server), &server->fake.tls_reloads, error);
 
 	if (r == 0)
 		*ret = (struct tls_keeper_report){.sets = 2, .replaced = 1, .policies = 1, .look = {.seen = 9}};
