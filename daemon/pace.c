@@ -5,7 +5,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/resource.h>
 #include <time.h>
 
 enum {
@@ -21,7 +20,6 @@ static _Thread_local struct {
 void
 pace_begin(void)
 {
-	(void) setpriority(PRIO_PROCESS, 0, 19); /* on Linux: of this thread */
 	pace_state.on = true;
 	pace_state.since = monotonic_now();
 }
