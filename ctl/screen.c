@@ -18,6 +18,7 @@
 enum {
 	SCREEN_COLUMNS = 80,
 	SCREEN_LINES = 24,
+	SCREEN_PIECE = 256, /* bytes */
 	SCREEN_ESCAPE = 50, /* milliseconds the rest of a key's sequence may take */
 };
 
@@ -34,11 +35,48 @@ struct screen {
 	int signal;
 };
 
-static void
-screen_write(const struct screen *screen, const char *text, size_t length)
+/* Takes in one signal. SCREEN_END, SCREEN_REDRAW, SIGTSTP for the caller to do, or SCREEN_OTHER. */
+static int
+screen_read_signal(struct screen *screen)
 {
-	while (length > 0) {
-		ssize_t n = write(screen->output, text, length);
+	struct signalfd_siginfo event;
+
+	if (read(screen->events, &event, sizeof(event)) != sizeof(event))
+		return SCREEN_OTHER;
+	if (event.ssi_signo == SIGTSTP || event.ssi_signo == SIGCONT)
+		return (int) event.ssi_signo;
+	if (event.ssi_signo == SIGWINCH)
+		return SCREEN_REDRAW;
+	screen->signal = (int) event.ssi_signo;
+	return SCREEN_END;
+}
+
+/* False: the terminal takes nothing (somebody stopped its output, say) and a signal says that it is the end. Others
+ * than that are of no use before the page is out. */
+static bool
+screen_wait_writable(struct screen *screen)
+{
+	struct pollfd ready[] = {
+		{.fd = screen->output, .events = POLLOUT},
+		{.fd = screen->events, .events = POLLIN},
+	};
+
+	for (;;) {
+		if (poll(ready, ARRAY_LENGTH(ready), screen->signal ? 0 : -1) < 0 && errno != EINTR)
+			return false;
+		if (ready[0].revents)
+			return true;
+		if (screen->signal || (ready[1].revents && screen_read_signal(screen) == SCREEN_END))
+			return false;
+	}
+}
+
+/* In pieces that a terminal with any room takes without blocking. */
+static void
+screen_write(struct screen *screen, const char *text, size_t length)
+{
+	while (length > 0 && screen_wait_writable(screen)) {
+		ssize_t n = write(screen->output, text, length < SCREEN_PIECE ? length : SCREEN_PIECE);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -58,7 +96,7 @@ screen_enter(struct screen *screen)
 	raw.c_cc[VMIN] = 1;
 	raw.c_cc[VTIME] = 0;
 	if (screen->keys)
-		(void) tcsetattr(screen->input, TCSADRAIN, &raw);
+		(void) tcsetattr(screen->input, TCSANOW, &raw);
 	screen_write(screen, enter, sizeof(enter) - 1);
 }
 
@@ -67,7 +105,7 @@ screen_leave(struct screen *screen)
 {
 	screen_write(screen, leave, sizeof(leave) - 1);
 	if (screen->keys)
-		(void) tcsetattr(screen->input, TCSADRAIN, &screen->before);
+		(void) tcsetattr(screen->input, TCSANOW, &screen->before);
 }
 
 int
@@ -202,26 +240,16 @@ screen_stop(struct screen *screen)
 }
 
 static int
-screen_read_signal(struct screen *screen)
+screen_handle_signal(struct screen *screen)
 {
-	struct signalfd_siginfo event;
+	int key = screen_read_signal(screen);
 
-	if (read(screen->events, &event, sizeof(event)) != sizeof(event))
-		return SCREEN_OTHER;
-	switch (event.ssi_signo) {
-	case SIGTSTP:
+	if (key == SIGTSTP)
 		screen_stop(screen);
-		return SCREEN_REDRAW;
-	case SIGCONT:
-		/* After a stop that was no key of ours the shell has had the terminal. */
+	/* After a stop that was no key of ours the shell has had the terminal. */
+	if (key == SIGCONT)
 		screen_enter(screen);
-		return SCREEN_REDRAW;
-	case SIGWINCH:
-		return SCREEN_REDRAW;
-	default:
-		screen->signal = (int) event.ssi_signo;
-		return SCREEN_END;
-	}
+	return key == SIGTSTP || key == SIGCONT ? SCREEN_REDRAW : key;
 }
 
 int
@@ -236,8 +264,10 @@ screen_wait(struct screen *screen, uint64_t deadline)
 
 	if (r < 0)
 		return errno == EINTR ? SCREEN_OTHER : SCREEN_END;
+	if (screen->signal)
+		return SCREEN_END;
 	if (ready[0].revents)
-		return screen_read_signal(screen);
+		return screen_handle_signal(screen);
 	if (ready[1].revents)
 		return screen_read_key(screen);
 	return SCREEN_TIMEOUT;

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import termios
 
 import harness
 import pytest
@@ -127,6 +128,19 @@ def test_signals_give_the_terminal_back(d, top, name):
     one.process.send_signal(getattr(signal, name))
     assert one.wait_exit() == -getattr(signal, name)
     assert one.restored()
+
+
+def test_a_terminal_that_takes_no_output_does_not_keep_it(d, top):
+    one = top(d, *FAST)
+    one.wait_page(lambda page: True)
+    termios.tcflow(one.slave, termios.TCOOFF)
+    try:
+        # It stands inside a page then; how far it came is not to be seen from outside.
+        one.process.send_signal(signal.SIGTERM)
+        assert one.wait_exit() == -signal.SIGTERM
+    finally:
+        termios.tcflow(one.slave, termios.TCOON)
+    assert termios.tcgetattr(one.slave) == one.before
 
 
 def test_the_terminals_own_interrupt_key(d, top):
