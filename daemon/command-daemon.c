@@ -59,8 +59,10 @@ status_handshakes(const struct endpoint_stats *stats)
 static json_t *
 status_connections(const struct endpoint_stats *stats)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "open", (json_int_t) stats->open_connections, "handshaking",
-			 (json_int_t) stats->open_handshaking, "accepted", (json_int_t) stats->accepted,
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "open", (json_int_t) stats->open_connections,
+			 "handshaking", (json_int_t) stats->open_handshaking, "queued",
+			 (json_int_t) stats->queued_handshakes, "bad_records", (json_int_t) stats->bad_records,
+			 "renegotiations", (json_int_t) stats->renegotiations, "accepted", (json_int_t) stats->accepted,
 			 "refused_total_limit", (json_int_t) stats->refused_total_limit, "refused_address_limit",
 			 (json_int_t) stats->refused_address_limit, "refused_other", (json_int_t) stats->refused_other);
 }
@@ -157,8 +159,8 @@ command_status(const struct command_call *call, json_t **ret, struct error *erro
 			  log_level_name(log_level()), "listeners", status_listeners(endpoint), "connections",
 			  status_connections(&stats), "handshakes", status_handshakes(&stats), "requests",
 			  (json_int_t) stats.requests, "bad_requests", (json_int_t) stats.bad_requests, "timeouts",
-			  status_timeouts(&stats), "plugins", status_plugins(call), "memory",
-			  status_memory(), "access_log", status_access_log(server)),
+			  status_timeouts(&stats), "plugins", status_plugins(call), "memory", status_memory(),
+			  "access_log", status_access_log(server)),
 		ret, error);
 }
 

@@ -172,6 +172,7 @@ connection_retire(struct edge_connection *connection)
 		connection_close(connection->shared);
 		connection_unref(&connection->shared);
 	}
+	edge_turn_give(connection);
 	settle_handshake(connection);
 	gate_free(&connection->gate);
 	edge_send_forget(connection);

@@ -11,6 +11,8 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 
+enum { STEPS_AT_ONCE = 100 };
+
 typedef int handshake_call(gnutls_session_t session);
 typedef ssize_t receive_call(gnutls_session_t session, void *data, size_t size);
 typedef size_t pending_call(gnutls_session_t session);
@@ -105,6 +107,7 @@ connection_opened(struct edge_connection *connection)
 		return GNUTLS_E_MEMORY_ERROR;
 	edge_count(connection, connection->handshake.resumed ? EDGE_RESUMED : EDGE_FULL);
 	stats_add(connection->endpoint->stats, EDGE_OPEN_HANDSHAKING, (uint64_t) -1);
+	edge_turn_give(connection);
 	/* Without it a TLS 1.3 client that uses Nagle's algorithm holds its request back until our delayed
 	 * acknowledgement of its Finished: 40 ms. */
 	const int one = 1;
@@ -122,9 +125,28 @@ static int
 handshake_wait(struct edge_connection *connection)
 {
 	bool reading = gnutls_record_get_direction(connection->session) == 0;
+	/* Before it is watched: its next turn may come at once. */
+	edge_turn_give(connection);
 	return edge_suspend(connection, EDGE_FOR_PEER, reading ? EPOLLIN | EPOLLRDHUP : EPOLLOUT)
 		       ? GNUTLS_E_AGAIN
 		       : GNUTLS_E_PREMATURE_TERMINATION;
+}
+
+/* As far as it goes with what has come, but not for ever: "interrupted" lets others in between. */
+static int
+handshake_step(struct edge_connection *connection)
+{
+	gnutls_session_t session = connection->session;
+	for (unsigned i = 0; i < STEPS_AT_ONCE; i++) {
+		edge_socket_begin();
+		int result = handshake_judge(&connection->handshake, session, call_handshake(session));
+		if (edge_socket_settle(connection) < 0)
+			return GNUTLS_E_MEMORY_ERROR;
+		bool reading = gnutls_record_get_direction(session) == 0;
+		if (result != GNUTLS_E_AGAIN || !reading || edge_socket_drained())
+			return result;
+	}
+	return GNUTLS_E_INTERRUPTED;
 }
 
 int
@@ -133,9 +155,7 @@ gnutls_handshake(gnutls_session_t session)
 	struct edge_connection *connection = edge_table_find(session);
 	if (!connection)
 		return call_handshake(session);
-	int result = handshake_judge(&connection->handshake, session, call_handshake(session));
-	if (edge_socket_settle(connection) < 0)
-		return GNUTLS_E_MEMORY_ERROR;
+	int result = handshake_step(connection);
 	if (result == GNUTLS_E_SUCCESS)
 		return connection_opened(connection);
 	return result == GNUTLS_E_AGAIN ? handshake_wait(connection) : result;
@@ -181,6 +201,34 @@ pass_withheld(struct edge_connection *connection, void *data, size_t size)
 	return n;
 }
 
+/* Renegotiation is how a client of TLS 1.2 makes a server work for nothing: GnuTLS reports it, and the connection ends.
+ * So does a record that cannot be read. */
+static void
+note_failure(struct edge_connection *connection, ssize_t failure)
+{
+	if (failure == GNUTLS_E_REHANDSHAKE)
+		edge_count(connection, EDGE_RENEGOTIATIONS);
+	else if (gnutls_error_is_fatal((int) failure) && failure != GNUTLS_E_PREMATURE_TERMINATION &&
+		 failure != GNUTLS_E_PULL_ERROR && failure != GNUTLS_E_FATAL_ALERT_RECEIVED)
+		edge_count(connection, EDGE_BAD_RECORDS);
+}
+
+static ssize_t
+receive_step(struct edge_connection *connection, void *data, size_t size)
+{
+	for (unsigned i = 0; i < STEPS_AT_ONCE; i++) {
+		edge_socket_begin();
+		ssize_t came = call_receive(connection->session, data, size);
+		if (edge_socket_settle(connection) < 0)
+			return GNUTLS_E_MEMORY_ERROR;
+		if (came < 0)
+			note_failure(connection, came);
+		if (came != GNUTLS_E_AGAIN || edge_socket_drained())
+			return came;
+	}
+	return GNUTLS_E_INTERRUPTED;
+}
+
 static ssize_t
 connection_receive(struct edge_connection *connection, void *data, size_t size)
 {
@@ -194,9 +242,7 @@ connection_receive(struct edge_connection *connection, void *data, size_t size)
 	for (;;) {
 		long n = pass_withheld(connection, data, size);
 		if (n == 0) {
-			ssize_t came = call_receive(connection->session, data, gate_wanted(connection->gate, size));
-			if (edge_socket_settle(connection) < 0)
-				return GNUTLS_E_MEMORY_ERROR;
+			ssize_t came = receive_step(connection, data, gate_wanted(connection->gate, size));
 			if (came <= 0)
 				return came;
 			n = gate_pass(connection->gate, data, (size_t) came, data, size);

@@ -117,6 +117,7 @@ edge_serve_start(struct endpoint *endpoint, int64_t threads, const struct config
 		{threads > 1 ? MHD_OPTION_THREAD_POOL_SIZE : MHD_OPTION_END, (intptr_t) threads, NULL},
 		{MHD_OPTION_END, 0, NULL},
 	};
+	edge_turns_allow(&endpoint->turns, (size_t) threads);
 	endpoint->mhd = MHD_start_daemon(flags, 0, NULL, NULL, serve_request, endpoint, MHD_OPTION_ARRAY, options,
 					 MHD_OPTION_END);
 	if (!endpoint->mhd)

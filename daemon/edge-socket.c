@@ -5,8 +5,9 @@
  * that one call fetches both, into a buffer of the thread. What GnuTLS does not take before it returns (the request
  * that came with the last message of the handshake, say) moves to the connection: only then it costs memory.
  *
- * GnuTLS says "again" only when it has taken all there was. So whenever something is left here, the last answer to
- * libmicrohttpd was not "again", and it still takes the connection for readable.
+ * "Again" makes libmicrohttpd wait for the descriptor to tell of more. GnuTLS also says it in the middle of a message,
+ * and behind one of its own (a key update), with more to be had here or in the socket; so it is passed on only when the
+ * socket was found empty.
  */
 #include "edge.h"
 
@@ -25,6 +26,7 @@ struct edge_ahead {
 
 /* Of the connection the thread is receiving for; empty in between. */
 static _Thread_local struct {
+	bool drained; /* the socket had nothing more */
 	size_t used, length;
 	unsigned char bytes[READ_AHEAD];
 } ahead;
@@ -55,6 +57,7 @@ socket_pull(gnutls_transport_ptr_t pointer, void *data, size_t size)
 		ssize_t came = recv(connection->fd, ahead.bytes, sizeof(ahead.bytes), 0);
 		ahead.used = 0;
 		ahead.length = came > 0 ? (size_t) came : 0;
+		ahead.drained = came < 0;
 		if (came <= 0) {
 			gnutls_transport_set_errno(connection->session, came < 0 ? errno : 0);
 			return came;
@@ -70,6 +73,18 @@ edge_socket_attach(struct edge_connection *connection)
 	gnutls_transport_set_ptr2(connection->session, (gnutls_transport_ptr_t) connection,
 				  (gnutls_transport_ptr_t) (intptr_t) connection->fd);
 	gnutls_transport_set_pull_function(connection->session, socket_pull);
+}
+
+void
+edge_socket_begin(void)
+{
+	ahead.drained = false;
+}
+
+bool
+edge_socket_drained(void)
+{
+	return ahead.drained;
 }
 
 int

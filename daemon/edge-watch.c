@@ -192,10 +192,46 @@ connection_throw_away(struct edge_connection *connection)
 }
 
 static void
+connection_continue(struct edge_connection *connection)
+{
+	connection->suspended = EDGE_RUNNING;
+	edge_serve_resume(connection);
+}
+
+/* Turns have become free. */
+static void
+call_next(struct endpoint *endpoint)
+{
+	eventfd_t count;
+	int fd;
+	uint32_t number;
+	(void) eventfd_read(endpoint->wake, &count);
+	while (edge_turn_next(endpoint, &fd, &number)) {
+		struct edge_connection *connection = edge_table_lock(fd, number);
+		if (!connection)
+			continue; /* it is being closed, and gives its turn back there */
+		if (connection->state == EDGE_WAITING) {
+			connection_begin(connection, 0);
+			continue;
+		}
+		if (connection->suspended == EDGE_FOR_PEER)
+			connection_continue(connection);
+		else
+			edge_turn_give(connection); /* killed meanwhile: it ends without one */
+		pthread_mutex_unlock(&connection->lock);
+	}
+}
+
+static void
 connection_event(struct edge_connection *connection, uint32_t events)
 {
+	bool gone = connection->dead || events & (EPOLLERR | EPOLLHUP);
 	if (connection->state == EDGE_WAITING) {
-		connection_begin(connection, events);
+		/* Who is gone already needs no turn, only an end. */
+		if (gone || edge_turn_take(connection))
+			connection_begin(connection, events);
+		else
+			pthread_mutex_unlock(&connection->lock);
 		return;
 	}
 	if (connection->state == EDGE_LINGERING) {
@@ -203,8 +239,8 @@ connection_event(struct edge_connection *connection, uint32_t events)
 		return;
 	}
 	if (connection->suspended == EDGE_FOR_PEER) {
-		connection->suspended = EDGE_RUNNING;
-		edge_serve_resume(connection);
+		if (gone || edge_turn_take(connection))
+			connection_continue(connection);
 	} else if (connection->suspended == EDGE_FOR_REQUEST &&
 		   events & (EPOLLHUP | EPOLLERR | (connection->deaf ? 0 : EPOLLRDHUP))) {
 		edge_exchange_client_gone(connection);
@@ -216,8 +252,10 @@ static void
 watch_event(struct endpoint *endpoint, const struct epoll_event *event)
 {
 	uint64_t data = event->data.u64;
-	if (data == wake_mark)
+	if (data == wake_mark) {
+		call_next(endpoint);
 		return;
+	}
 	if (data & listener_bit) {
 		listener_event(endpoint, (uint32_t) data);
 		return;

@@ -52,6 +52,9 @@ enum edge_counter {
 	EDGE_FULL,
 	EDGE_RESUMED,
 	EDGE_BAD_REQUESTS,
+	EDGE_BAD_RECORDS,
+	EDGE_RENEGOTIATIONS,
+	EDGE_QUEUED, /* gauge */
 	EDGE_REQUESTS,
 	EDGE_OPEN_CONNECTIONS,                             /* gauge */
 	EDGE_OPEN_HANDSHAKING,                             /* gauge */
@@ -74,6 +77,16 @@ struct edge_profile {
 
 enum edge_state { EDGE_WAITING, EDGE_GIVEN, EDGE_SHAKING, EDGE_OPEN, EDGE_LINGERING };
 enum edge_suspension { EDGE_RUNNING, EDGE_FOR_PEER, EDGE_FOR_REQUEST };
+
+enum edge_turn { EDGE_TURN_NONE, EDGE_TURN_QUEUED, EDGE_TURN_TAKEN };
+enum { EDGE_QUEUES = 2 }; /* of handshakes that have begun, of those that have not */
+
+struct edge_turns {
+	pthread_mutex_t lock; /* guards all of it, and the turns of connections; taken last of all locks */
+	unsigned running, most;
+	size_t queued;
+	struct edge_connection *first[EDGE_QUEUES], **last[EDGE_QUEUES];
+};
 
 struct edge_connection {
 	struct endpoint *endpoint;
@@ -102,6 +115,11 @@ struct edge_connection {
 	enum edge_deadline due_for;
 	struct exchange *exchange; /* written by the serving thread, under the lock */
 	struct chain *chain;       /* what the peer was let in by, a reference; the same */
+
+	/* The turns' (edge-turn.c). */
+	enum edge_turn turn;
+	unsigned turn_queue;
+	struct edge_connection *turn_next, **turn_link;
 
 	/* The serving thread's alone. */
 	struct MHD_Connection *mhd;
@@ -135,6 +153,7 @@ struct endpoint {
 	struct MHD_Daemon *mhd;
 	struct tls_store *tls;
 	atomic_uint open;
+	struct edge_turns turns;
 	atomic_uint peak; /* of open, since memory was last given back */
 	atomic_bool trim_armed;
 	struct deadline trim;
@@ -218,6 +237,16 @@ void edge_watch_last_call(struct endpoint *endpoint, struct edge_listener *liste
 void edge_watch(struct edge_connection *connection, uint32_t events);
 void edge_unwatch(struct edge_connection *connection);
 
+/* edge-turn.c: how many handshakes are worked on at once. */
+void edge_turns_init(struct edge_turns *turns);
+void edge_turns_allow(struct edge_turns *turns, size_t threads);
+/* True: it is the connection's turn. False: it is queued, and edge_turn_next names it later. Lock held. */
+bool edge_turn_take(struct edge_connection *connection);
+/* It waits for its peer, is open or closed. Does nothing if it has no turn. */
+void edge_turn_give(struct edge_connection *connection);
+/* Watch thread: whose turn it is now; false: nobody's. It may be gone when it is looked for. */
+bool edge_turn_next(struct endpoint *endpoint, int *ret_fd, uint32_t *ret_number);
+
 /* edge-serve.c: libmicrohttpd's daemon. */
 int edge_serve_start(struct endpoint *endpoint, int64_t threads, const struct config_limits *limits,
 		     struct error *error);
@@ -236,6 +265,10 @@ void edge_record_next(struct edge_connection *connection);
 
 /* edge-socket.c: between GnuTLS and the socket. */
 void edge_socket_attach(struct edge_connection *connection);
+/* Before each call of GnuTLS that may read. */
+void edge_socket_begin(void);
+/* After it: true if it got all there was. Only then is its "again" to be believed. */
+bool edge_socket_drained(void);
 /* After each call of GnuTLS that may have read: keeps what it did not take. -ENOMEM: bytes are lost, end it. */
 int edge_socket_settle(struct edge_connection *connection);
 

@@ -179,6 +179,7 @@ endpoint_new(const struct config *config, struct request_service *service, struc
 	endpoint->epoll = endpoint->wake = endpoint->reserve = -1;
 	endpoint->service = service;
 	deadline_init(&endpoint->trim, edge_connection_trim);
+	edge_turns_init(&endpoint->turns);
 	pthread_mutex_init(&endpoint->lock, NULL);
 	int r = endpoint_init(endpoint);
 	if (r < 0)
@@ -322,6 +323,9 @@ endpoint_stats(const struct endpoint *endpoint, struct endpoint_stats *ret)
 		.timeouts_write = stats_sum(stats, EDGE_TIMEOUT + EDGE_WRITE),
 		.timeouts_idle = stats_sum(stats, EDGE_TIMEOUT + EDGE_IDLE),
 		.bad_requests = stats_sum(stats, EDGE_BAD_REQUESTS),
+		.bad_records = stats_sum(stats, EDGE_BAD_RECORDS),
+		.renegotiations = stats_sum(stats, EDGE_RENEGOTIATIONS),
+		.queued_handshakes = stats_sum(stats, EDGE_QUEUED),
 		.requests = stats_sum(stats, EDGE_REQUESTS),
 		.open_connections = stats_sum(stats, EDGE_OPEN_CONNECTIONS),
 		.open_handshaking = stats_sum(stats, EDGE_OPEN_HANDSHAKING),
@@ -378,6 +382,7 @@ endpoint_free(struct endpoint **endpoint)
 		(void) close(old->wake);
 	if (old->reserve >= 0)
 		(void) close(old->reserve);
+	pthread_mutex_destroy(&old->turns.lock);
 	pthread_mutex_destroy(&old->lock);
 	free(old);
 }

@@ -21,9 +21,11 @@ struct endpoint_stats {
 	uint64_t accepted, refused_total_limit, refused_address_limit, refused_other;
 	uint64_t handshakes_full, handshakes_resumed, handshakes_refused[TLS_REFUSAL_COUNT];
 	uint64_t timeouts_handshake, timeouts_header, timeouts_body, timeouts_write, timeouts_idle;
-	uint64_t cut[TLS_REFUSAL_COUNT]; /* open connections closed because their peer is not let in any longer */
-	uint64_t bad_requests;           /* refused by the framing gate */
-	uint64_t requests;     /* handed to request_begin */
+	uint64_t cut[TLS_REFUSAL_COUNT];      /* open connections closed because their peer is not let in any longer */
+	uint64_t bad_requests;                /* refused by the framing gate */
+	uint64_t bad_records, renegotiations; /* what ended a connection after its handshake */
+	uint64_t queued_handshakes;           /* now: wait for their turn */
+	uint64_t requests;                    /* handed to request_begin */
 	uint64_t open_connections, open_handshaking;
 };
 
