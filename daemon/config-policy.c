@@ -108,8 +108,8 @@ const struct schema_row config_restart_rows[] = {
 	{"planned", SCHEMA_GROUP, .offset = 0, .rows = planned_rows, .help = "Restarts that are no failures."},
 	{"on_exhausted", SCHEMA_CHOICE, offsetof(struct config_plugin, policy.on_exhausted), .choices = "breaker|stay",
 	 .fallback = "breaker",
-	 .help = "When no restart is left. breaker: once it is past its hard limit or its allocations fail, requests are "
-		 "refused but for a trial each breaker.open; a plugin that does not start is tried again each "
+	 .help = "When no restart is left. breaker: once it is past its hard limit or its allocations fail, requests "
+		 "are refused but for a trial each breaker.open; a plugin that does not start is tried again each "
 		 "backoff.max. stay: it serves on, and its allocations may fail; a plugin that does not start is left "
 		 "alone."},
 	{.key = NULL},

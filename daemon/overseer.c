@@ -19,10 +19,13 @@ enum { REPAIR_THREADS = 2 };
 double
 overseer_random(struct overseer *overseer)
 {
+	pthread_mutex_lock(&overseer->lock);
 	overseer->random ^= overseer->random << 13;
 	overseer->random ^= overseer->random >> 7;
 	overseer->random ^= overseer->random << 17;
-	return (double) (overseer->random >> 11) / (double) (UINT64_C(1) << 53);
+	uint64_t bits = overseer->random >> 11;
+	pthread_mutex_unlock(&overseer->lock);
+	return (double) bits / (double) (UINT64_C(1) << 53);
 }
 
 /* What this process takes of the cores it may use. Others on the machine are not asked: they come and go. */

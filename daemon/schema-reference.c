@@ -30,14 +30,31 @@ print_wrapped(const char *text, FILE *out)
 	(void) fputc('\n', out);
 }
 
+/* A set as the file would write it. */
+static const char *
+default_words(const struct schema_row *row, char *text, size_t size)
+{
+	size_t used = 0;
+
+	if (!row->fallback || row->type != SCHEMA_FLAGS)
+		return row->fallback ? row->fallback : "";
+	for (const char *p = row->fallback; *p && used + 3 < size; p++) {
+		text[used++] = *p == '|' ? ',' : *p;
+		if (*p == '|')
+			text[used++] = ' ';
+	}
+	text[used] = '\0';
+	return text;
+}
+
 static void
 print_row(const struct schema_row *row, const char *name, FILE *out)
 {
-	char what[500], facts[700];
+	char what[500], words[100], facts[700];
 
 	schema_value_describe(row, what, sizeof(what));
 	(void) snprintf(facts, sizeof(facts), "%s%s%s%s%s%s.", what, row->unit ? ", " : "", row->unit ? row->unit : "",
-			row->fallback ? "; default " : "", row->fallback ? row->fallback : "",
+			row->fallback ? "; default " : "", default_words(row, words, sizeof(words)),
 			row->required ? "; required" : "");
 	(void) fprintf(out, "%s\n", name);
 	print_wrapped(facts, out);
