@@ -2,6 +2,7 @@
 /* What is done by itself about one plugin: when it is judged to leak, restarted, shut. */
 #include "config-check.h"
 #include "config-tables.h"
+#include "probe.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -17,8 +18,8 @@ static const struct schema_row probe_rows[] = {
 	 .help = "Whether the plugin's caches may be emptied to see whether what grows is a leak. Without it, or "
 		 "without "
 		 "an evict hook, a leak is called likely at most."},
-	{"max_per_hour", SCHEMA_INT, offsetof(struct config_plugin, leak.probe_per_hour), .min = 0, .max = 3600,
-	 .fallback = "2", .help = "Probes begun in any hour."},
+	{"max_per_hour", SCHEMA_INT, offsetof(struct config_plugin, leak.probe_per_hour), .min = 0,
+	 .max = PROBE_PER_HOUR, .fallback = "4", .help = "Probes begun in any hour."},
 	{"max_load", SCHEMA_DECIMAL, offsetof(struct config_plugin, leak.probe_load), .min = 0, .max = THOUSAND,
 	 .fallback = "0.8",
 	 .help = "None begins while the daemon uses a larger part of the machine's cores; 1: always."},
@@ -46,7 +47,7 @@ const struct schema_row config_leak_rows[] = {
 	{"watch", SCHEMA_BOOL, offsetof(struct config_plugin, leak.watch), .fallback = "true",
 	 .help = "Whether the plugin is judged at all. Its limits hold in any case."},
 	{"min_rate", SCHEMA_DECIMAL, offsetof(struct config_plugin, leak.min_rate), .min = 0,
-	 .max = INT64_C(1000000) * THOUSAND, .fallback = "0.25", .unit = "bytes a request",
+	 .max = INT64_C(1000000) * THOUSAND, .fallback = "0.5", .unit = "bytes a request",
 	 .help = "Slower growth is not looked at."},
 	{"min_growth", SCHEMA_SIZE, offsetof(struct config_plugin, leak.min_growth), .min = 1, .max = GIB,
 	 .fallback = "32KiB", .help = "Growth of less than this in a window of time proves nothing."},

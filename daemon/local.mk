@@ -22,7 +22,7 @@ mtlsd_schema = \
 mtlsd_config = \
 	daemon/config.c daemon/config.h daemon/config-tables.c daemon/config-tables.h daemon/config-routes.c \
 	daemon/config-check.c daemon/config-check.h daemon/config-policy.c daemon/policy.h \
-	daemon/budget.h daemon/breaker.h daemon/verdict.h daemon/config-tls.c daemon/config-rules.c daemon/network.c daemon/network.h
+	daemon/budget.h daemon/breaker.h daemon/verdict.h daemon/probe.h daemon/config-tls.c daemon/config-rules.c daemon/network.c daemon/network.h
 mtlsd_access = \
 	daemon/yaml.c daemon/yaml.h daemon/glob.c daemon/glob.h daemon/identity.c daemon/identity.h daemon/identity-cache.c daemon/identity-cache.h daemon/router.c daemon/router.h daemon/access.c daemon/access.h
 mtlsd_plugin = \

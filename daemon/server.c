@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "server-internal.h"
 
+#include "archive.h"
 #include "handover.h"
 #include "heap.h"
 #include "log.h"
@@ -237,6 +238,9 @@ raise_walls(struct server *server, struct error *error)
 	if (mkdir(config->daemon.run_directory, 0755) < 0 && errno != EEXIST)
 		return error_set(error, -errno, "cannot make %s (daemon.run_directory): %m",
 				 config->daemon.run_directory);
+	struct error why = {0};
+	if (config->daemon.dump_directory != NULL && archive_prepare(config->daemon.dump_directory, &why) < 0)
+		log_warning("dumps cannot be kept (daemon.dump_directory): %s", why.text); /* it serves all the same */
 	int r = wall_raise(config, &server->wall, &missing, error);
 	if (r == 0 && missing != NULL)
 		log_notice("%s", missing);

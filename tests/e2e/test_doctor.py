@@ -224,7 +224,7 @@ def test_record_and_replay(leaking, tmp_path):
 
 def eager(**limits):
     """memory: judged and probed as soon as there is anything to judge."""
-    return dict(leak=dict(warm_up="0s", warm_up_requests=0, probe=dict(max_load=1, max_per_hour=1000)), **limits)
+    return dict(leak=dict(warm_up="0s", warm_up_requests=0, probe=dict(max_load=1, max_per_hour=16)), **limits)
 
 
 @layered

@@ -64,7 +64,7 @@ def shown(daemon, plugin):
 
 def eager(**more):
     """memory.leak for tests: judged as soon as there is anything to judge."""
-    return dict(dict(warm_up="0s", warm_up_requests=0, probe=dict(max_load=1, max_per_hour=1000)), **more)
+    return dict(dict(warm_up="0s", warm_up_requests=0, probe=dict(max_load=1, max_per_hour=16)), **more)
 
 
 def hoard(memory=None, name="hoard", **settings):

@@ -24,8 +24,9 @@ tests_unit_test_yaml_SOURCES = tests/unit/test-yaml.c daemon/yaml.c daemon/error
 tests_unit_test_yaml_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
 tests_unit_test_schema_SOURCES = tests/unit/test-schema.c $(mtlsd_schema) daemon/yaml.c daemon/error.c
 tests_unit_test_schema_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
-tests_unit_test_config_SOURCES = tests/unit/test-config.c $(mtlsd_config) daemon/name.c $(mtlsd_schema) daemon/yaml.c daemon/error.c
-tests_unit_test_config_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
+tests_unit_test_config_SOURCES = tests/unit/test-config.c $(mtlsd_config) daemon/name.c $(mtlsd_schema) daemon/yaml.c daemon/error.c \
+	$(mtlsd_verdict) daemon/units.c
+tests_unit_test_config_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS) -lm
 tests_unit_test_config_memory_SOURCES = tests/unit/test-config-memory.c $(mtlsd_config) daemon/name.c $(mtlsd_schema) \
 	daemon/yaml.c daemon/error.c daemon/router.c daemon/access.c daemon/glob.c
 tests_unit_test_config_memory_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)

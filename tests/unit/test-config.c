@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cleanup.h"
 #include "config.h"
+#include "probe.h"
+#include "verdict.h"
 
 #include <errno.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -167,6 +170,26 @@ test_defaults_of_policy_are_safe(void **state UNUSED)
 	assert_int_equal(plugin->budget.planned, 4);
 	assert_true(plugin->budget.factor == 2);
 	assert_null(config->daemon.dump_directory);
+	config_unref(&config);
+}
+
+/* What nobody sets is what the corpus was judged with. */
+static void
+test_defaults_are_those_of_the_verdict(void **state UNUSED)
+{
+	struct config *config = load_replaced("hard: 16MiB}", "hard: 16MiB}");
+	const struct config_leak *leak = &config->plugins[1].leak;
+	const struct verdict_settings verdict = verdict_default_settings();
+	const struct probe_settings probe = probe_default_settings();
+
+	assert_true(leak->min_rate == verdict.min_rate);
+	assert_int_equal(leak->min_growth, verdict.min_growth);
+	assert_int_equal(leak->warm_up, verdict.warm_up_time);
+	assert_int_equal(leak->warm_up_requests, verdict.warm_up_requests);
+	assert_int_equal(leak->probe, probe.allow);
+	assert_int_equal(leak->probe_per_hour, probe.per_hour);
+	assert_true(fabs(leak->probe_load - probe.max_load) < 1e-9);
+	assert_int_equal(leak->min_growth, probe.min_growth);
 	config_unref(&config);
 }
 
@@ -559,6 +582,7 @@ main(void)
 		cmocka_unit_test(test_sound_file),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_defaults_of_policy_are_safe),
+		cmocka_unit_test(test_defaults_are_those_of_the_verdict),
 		cmocka_unit_test(test_values_of_policy),
 		cmocka_unit_test(test_values_that_follow_from_others),
 		cmocka_unit_test(test_routes_may_share_a_path),
