@@ -216,10 +216,10 @@ intervals_agree(const struct interval *a, const struct interval *b)
 }
 
 static enum probe_step
-serve_on(struct probe *probe)
+serve_on(struct probe *probe, const struct signals_sample *floor)
 {
 	if (probe->evictions >= verdict_thresholds.probe_evictions)
-		return probe_end(probe);
+		return probe_reject(probe, floor);
 	probe->phase = SERVING;
 	return PROBE_WAIT;
 }
@@ -231,21 +231,32 @@ serve_again(struct probe *probe, const struct signals_sample *floor)
 	probe->past = probe->current;
 	probe->has_past = true;
 	probe->base = *floor;
-	return serve_on(probe);
+	return serve_on(probe, floor);
 }
 
-/* Few blocks that grow, as far as anybody can tell: in the foreign heap blocks are not counted. */
-static bool
-buffer_grew(const struct probe *probe, const struct signals_sample *floor)
+enum kind { MORE_BLOCKS, FEW_BLOCKS, LARGER_BLOCK, UNEXPLAINED };
+
+/* What grew since the first eviction. In the foreign heap blocks are not counted. */
+static enum kind
+kind_of_growth(const struct probe *probe, const struct signals_sample *floor)
 {
 	const struct signals_sample *origin = &probe->origin;
 	double grown = (double) signals_bytes(floor) - (double) signals_bytes(origin);
 	double foreign = (double) floor->foreign_bytes - (double) origin->foreign_bytes;
 	double largest = (double) floor->largest_bytes - (double) origin->largest_bytes;
+	int64_t objects = (int64_t) (floor->live_objects - origin->live_objects);
 
 	if (foreign > grown / 2)
-		return false;
-	return (int64_t) (floor->live_objects - origin->live_objects) < VERDICT_FEW || largest > grown / 2;
+		return MORE_BLOCKS;
+	if (largest > grown / 2)
+		return LARGER_BLOCK;
+	/* As many new blocks as can hold it, if they were all as large as the largest. */
+	double holds = fmax((double) floor->largest_bytes, SIGNALS_LARGE);
+	if ((double) objects * holds < grown)
+		return UNEXPLAINED;
+	double usual = (double) floor->live_bytes / ((double) floor->live_objects + 1);
+	bool unusual = grown > verdict_thresholds.probe_unusual * usual * (double) objects;
+	return objects < VERDICT_FEW || unusual ? FEW_BLOCKS : MORE_BLOCKS;
 }
 
 static enum probe_step
@@ -256,7 +267,7 @@ probe_compare(struct probe *probe, const struct signals_sample *floor)
 	if (!probe->has_base) {
 		probe->has_base = true;
 		probe->origin = probe->base = *floor;
-		return serve_on(probe);
+		return serve_on(probe, floor);
 	}
 	probe->current = interval_between(probe, &probe->base, floor);
 	uint64_t requests = probe->current.served.count[SIGNALS_REQUESTS];
@@ -264,9 +275,12 @@ probe_compare(struct probe *probe, const struct signals_sample *floor)
 	double least = (double) probe->settings.min_growth;
 	if (probe->current.bytes >= (probe->has_past ? least / 2 : least)) {
 		bool agree = probe->has_past && intervals_agree(&probe->past, &probe->current);
-		probe->buffer = buffer_grew(probe, floor);
+		enum kind kind = kind_of_growth(probe, floor);
+		probe->buffer = kind == LARGER_BLOCK;
 		probe->raises++;
-		if (probe->buffer ? probe->raises >= probe->wanted_raises : agree) {
+		/* Few blocks, or one that grows in steps, may do so once by chance. */
+		bool enough = kind == MORE_BLOCKS || probe->raises >= probe->wanted_raises;
+		if (kind != UNEXPLAINED && enough && (agree || probe->buffer)) {
 			probe->phase = WALKING;
 			return PROBE_PROFILE;
 		}
@@ -278,7 +292,7 @@ probe_compare(struct probe *probe, const struct signals_sample *floor)
 	probe->has_past = false;
 	probe->wanted_requests = 2 * requests > probe->wanted_requests ? 2 * requests : 2 * probe->wanted_requests;
 	probe->wanted *= 2;
-	return serve_on(probe);
+	return serve_on(probe, floor);
 }
 
 static bool

@@ -12,12 +12,19 @@ enum {
 	COLLAPSE_BYTES = 4096, /* what a floor may always sink without being called a collapse */
 };
 
+/* Half a window: levels since it began. */
+struct half {
+	double x[SIGNALS_AXES], y; /* of its last block */
+	double mean_x[SIGNALS_AXES], mean_y;
+	struct signals_moments moments;
+};
+
 /* Two halves, so that a window slides without keeping what it holds. */
 struct window {
 	bool has_previous;
 	struct signals_block previous;
 	double usual; /* size of the floor's steps, slowly following */
-	struct signals_moments now, past;
+	struct half now, past;
 };
 
 /* What the flag guards. Apart from struct signals, which readers hold as const. */
@@ -101,28 +108,50 @@ recorder_leave(struct recorder *recorder)
 	__atomic_store_n(&recorder->busy, false, __ATOMIC_RELEASE);
 }
 
+/* One more point. Source: Welford's updating of sums of squares, 1962. */
 static void
-moments_add(struct signals_moments *sum, const double x[SIGNALS_AXES], double y)
+half_add(struct half *half)
 {
+	struct signals_moments *sum = &half->moments;
+	double n = (double) ++sum->count, before[SIGNALS_AXES], before_y = half->y - half->mean_y;
+
+	for (unsigned a = 0; a < SIGNALS_AXES; a++) {
+		before[a] = half->x[a] - half->mean_x[a];
+		half->mean_x[a] += before[a] / n;
+	}
+	half->mean_y += before_y / n;
 	for (unsigned a = 0; a < SIGNALS_AXES; a++) {
 		for (unsigned b = a; b < SIGNALS_AXES; b++)
-			sum->xx[a][b] += x[a] * x[b];
-		sum->xy[a] += x[a] * y;
+			sum->xx[a][b] += before[a] * (half->x[b] - half->mean_x[b]);
+		sum->xy[a] += before[a] * (half->y - half->mean_y);
 	}
-	sum->yy += y * y;
-	sum->count++;
+	sum->yy += before_y * (half->y - half->mean_y);
 }
 
+/* Both halves as one: the second begins where the first ended. Source: Chan, Golub and LeVeque, 1979. */
 static void
-moments_join(struct signals_moments *sum, const struct signals_moments *other)
+window_moments(const struct window *window, struct signals_moments *ret)
 {
+	const struct half *past = &window->past, *now = &window->now;
+	double n = (double) past->moments.count, m = (double) now->moments.count, x[SIGNALS_AXES];
+
+	*ret = now->moments;
+	if (past->moments.count == 0)
+		return;
+	if (now->moments.count == 0) {
+		*ret = past->moments;
+		return;
+	}
+	double weight = n * m / (n + m), y = past->y + now->mean_y - past->mean_y;
+	for (unsigned a = 0; a < SIGNALS_AXES; a++)
+		x[a] = past->x[a] + now->mean_x[a] - past->mean_x[a];
 	for (unsigned a = 0; a < SIGNALS_AXES; a++) {
 		for (unsigned b = a; b < SIGNALS_AXES; b++)
-			sum->xx[a][b] += other->xx[a][b];
-		sum->xy[a] += other->xy[a];
+			ret->xx[a][b] += past->moments.xx[a][b] + weight * x[a] * x[b];
+		ret->xy[a] += past->moments.xy[a] + weight * x[a] * y;
 	}
-	sum->yy += other->yy;
-	sum->count += other->count;
+	ret->yy += past->moments.yy + weight * y * y;
+	ret->count += past->moments.count;
 }
 
 /* One more increment of the floor. A collapse (an eviction, the end of a saw's tooth) says nothing of what causes
@@ -131,7 +160,7 @@ static void
 window_add(struct window *window, const struct signals_block *block)
 {
 	struct signals_block previous = window->previous;
-	double x[SIGNALS_AXES], y = (double) block->floor - (double) previous.floor;
+	double y = (double) block->floor - (double) previous.floor;
 	bool first = !window->has_previous;
 
 	window->previous = *block;
@@ -139,11 +168,13 @@ window_add(struct window *window, const struct signals_block *block)
 	if (first || (y < 0 && -y > 8 * window->usual + COLLAPSE_BYTES))
 		return;
 	window->usual += (fabs(y) - window->usual) / 16;
-	for (unsigned a = 0; a < SIGNALS_AXES; a++)
-		x[a] = (double) (block->exposure.count[a] - previous.exposure.count[a]);
-	x[SIGNALS_SECONDS] /= 1e6;
-	moments_add(&window->now, x, y);
-	if (window->now.count >= SIGNALS_MOMENT_BLOCKS) {
+	for (unsigned a = 0; a < SIGNALS_AXES; a++) {
+		double units = (double) (block->exposure.count[a] - previous.exposure.count[a]);
+		window->now.x[a] += a == SIGNALS_SECONDS ? units / 1e6 : units;
+	}
+	window->now.y += y;
+	half_add(&window->now);
+	if (window->now.moments.count >= SIGNALS_MOMENT_BLOCKS) {
 		window->past = window->now;
 		memset(&window->now, 0, sizeof(window->now));
 	}
@@ -257,10 +288,8 @@ signals_history(const struct signals *signals, struct signals_history *ret)
 		for (unsigned i = 0; i < kept; i++)
 			ret->block[scale][i] = recorder->block[scale][(blocks - kept + i) % SIGNALS_BLOCKS];
 	}
-	for (unsigned scale = 0; scale < SIGNALS_MOMENT_SCALES; scale++) {
-		ret->moments[scale] = recorder->window[scale].past;
-		moments_join(&ret->moments[scale], &recorder->window[scale].now);
-	}
+	for (unsigned scale = 0; scale < SIGNALS_MOMENT_SCALES; scale++)
+		window_moments(&recorder->window[scale], &ret->moments[scale]);
 	recorder_leave(recorder);
 }
 

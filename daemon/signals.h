@@ -8,9 +8,9 @@
  * served between them. Blocks stand on a dyadic ladder: a block of scale j+1 is the lower of two blocks of scale j. So
  * seconds to months fit in bounded memory: about 30 KiB an instance.
  *
- * Beside the ladder stand *moments*: of each scale the sums of products of the increments from block to block, over the
- * last 64 to 128. They tell which exposure explains the growth. Increments of small scales are many, those of large
- * ones leave out what comes and goes.
+ * Beside the ladder stand *moments*: how floor and exposures of each scale vary together over its last 64 to 128
+ * blocks. They tell which exposure explains the growth: where their paths bend, so must the floor's. Levels are
+ * compared, not steps: what leaks adds up, while what comes and goes with a client or a connection does not.
  *
  * Units: bytes, microseconds of the clock the owner chose. Threads: signals_sample from any, without waiting: if
  * another thread is just at it, the sample is left out. The others take the same flag, and wait for it (below a
@@ -26,6 +26,7 @@ enum {
 	SIGNALS_BLOCK_REQUESTS = 128, /* of scale 0; or: */
 	SIGNALS_BLOCK_TIME = 1000000, /* microseconds */
 	SIGNALS_SAMPLE_EVERY = 48,    /* requests between samples on the way of requests: five in 256 and more */
+	SIGNALS_LARGE = 32768,        /* bytes: smaller blocks share pages, and the largest of them is not known */
 	SIGNALS_MOMENT_SCALES = 12,
 	SIGNALS_MOMENT_BLOCKS = 64, /* half of the window */
 };
@@ -53,7 +54,7 @@ struct signals_sample {
 	uint64_t arena_bytes;
 	uint64_t foreign_bytes;
 	uint64_t resident_bytes; /* own heap */
-	uint64_t largest_bytes;  /* the largest live block, 0: not known */
+	uint64_t largest_bytes;  /* the largest live block, 0: none of SIGNALS_LARGE or more */
 	uint32_t inflight, open_connections;
 };
 
@@ -74,7 +75,8 @@ struct signals_block {
 	uint64_t resident;                /* resident_bytes at the end of the block */
 };
 
-/* Over increments from one block to the next: x the exposures (seconds as such), y the floor. */
+/* Of levels less their mean: x the exposures (seconds as such), y the floor. A collapse of the floor is cut out of all
+ * of them. */
 struct signals_moments {
 	uint64_t count;
 	double xx[SIGNALS_AXES][SIGNALS_AXES]; /* upper triangle and diagonal */

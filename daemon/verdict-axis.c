@@ -8,9 +8,9 @@
 #include <math.h>
 
 enum {
-	LEAST_INCREMENTS = 8,
+	LEAST_POINTS = 8,
 	BELOW = 3,     /* scales */
-	ROUNDING = 64, /* bytes squared an increment: size classes make steps where causes are smooth */
+	ROUNDING = 64, /* bytes squared a block: size classes make steps where causes are smooth */
 };
 
 /* Where the traffic does not tell them apart, the earlier is named. */
@@ -36,7 +36,7 @@ axis_fit(const struct signals_moments *moments, unsigned mask, double *ret)
 	return rest + ROUNDING * (double) moments->count;
 }
 
-/* Those of a few scales below: a hundred increments for the twelve blocks that were looked at. */
+/* Those of a few scales below: a hundred blocks for the twelve blocks that were looked at. */
 static const struct signals_moments *
 moments_of(const struct signals_history *history, unsigned scale)
 {
@@ -51,10 +51,10 @@ verdict_explain(const struct signals_history *history, unsigned scale, struct ve
 	const struct signals_moments *moments = moments_of(history, scale);
 	const unsigned all = (1U << SIGNALS_AXES) - 1;
 	double rates[SIGNALS_AXES], single[SIGNALS_AXES], unused[SIGNALS_AXES], best = INFINITY, share = -1;
-	double n = (double) moments->count;
+	double n = (double) moments->count / verdict_thresholds.dependent;
 
 	*ret = (struct verdict_cause){.axis = SIGNALS_REQUESTS, .rest = 1};
-	if (moments->count < LEAST_INCREMENTS || moments->yy <= 0)
+	if (moments->count < LEAST_POINTS || moments->yy <= 0)
 		return;
 	double rest = axis_fit(moments, all, rates);
 	/* What each contributes to the growth: its rate by how much of it there was. */
@@ -67,7 +67,7 @@ verdict_explain(const struct signals_history *history, unsigned scale, struct ve
 	}
 	double without = axis_fit(moments, all & ~(1U << ret->axis), unused);
 	ret->evidence = n * log(without / rest);
-	ret->rest = rest / (moments->yy + ROUNDING * n);
+	ret->rest = rest / (moments->yy + ROUNDING * (double) moments->count);
 	ret->separable = ret->evidence >= verdict_thresholds.separable;
 	ret->rate = rates[ret->axis];
 	if (ret->separable)

@@ -11,7 +11,7 @@ extern const struct verdict_thresholds {
 	int kendall;
 	double growth_share, noise;
 	double plateau, step, recent;
-	double agree, separable;
+	double agree, separable, dependent;
 	double octaves, thinning;
 	uint64_t cohort_span;
 	double alone_requests, alone_seconds;
@@ -22,6 +22,7 @@ extern const struct verdict_thresholds {
 	unsigned probe_evictions;
 	double probe_agree, probe_survive;
 	unsigned probe_raises, probe_raises_more;
+	double probe_unusual;
 	double probe_crowd;
 	uint64_t probe_crowd_slack;
 	unsigned probe_backoff;
@@ -50,7 +51,7 @@ struct verdict_look {
 enum verdict_outcome verdict_trend(const struct verdict_input *input, struct verdict *ret,
 				   struct verdict_look *ret_shown);
 /* The growth it shows is that of few blocks. */
-bool verdict_buffer(const struct verdict_input *input, const struct verdict_look *look);
+bool verdict_buffer(const struct verdict_look *look);
 /* Steps of the largest block, too far apart for a trend. Fills in window and growth. */
 bool verdict_steps(const struct verdict_input *input, struct verdict *ret);
 /* Pages held grow at one scale while what lives does not. */
@@ -66,7 +67,7 @@ void verdict_limit(const struct verdict_input *input, struct verdict *ret);
 struct verdict_cause {
 	enum signals_axis axis;
 	bool separable;
-	double rest;     /* share of the increments' squares that the causes leave unexplained */
+	double rest;     /* share of the floor's squares that the causes leave unexplained */
 	double evidence; /* log likelihood that would be lost without the axis */
 	double rate;     /* bytes a unit of axis by least squares */
 };

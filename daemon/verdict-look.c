@@ -194,12 +194,12 @@ verdict_fragmentation(const struct verdict_input *input, struct verdict *ret)
 
 /* Growth of a few blocks that grew each: steps up, none down, and hardly a new block. */
 bool
-verdict_buffer(const struct verdict_input *input, const struct verdict_look *look)
+verdict_buffer(const struct verdict_look *look)
 {
 	if (!look->passed || look->objects >= VERDICT_FEW || look->foreign >= look->growth / 2)
 		return false;
 	double largest = (double) look->blocks[SIGNALS_BLOCKS - 1].largest - (double) look->blocks[0].largest;
-	return input->history->last.largest_bytes == 0 || largest > look->growth / 4;
+	return largest > look->growth / 2;
 }
 
 /* A buffer that doubles makes steps too far apart for the trend: seen over scales, it never sinks, and grew more than

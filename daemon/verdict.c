@@ -20,6 +20,7 @@ const struct verdict_thresholds verdict_thresholds = {
 	.agree = 2,            /* slopes of two adjacent scales: noise does not scale */
 	/* Axis: twice the logarithm of a likelihood ratio is about chi-square: 10 here is one in 10,000. */
 	.separable = 10,
+	.dependent = 8, /* neighbouring floors that count as one: what comes and goes spans several */
 	/* Cohorts of a site. */
 	.octaves = 4,         /* ages compared: one sixteenth of life and older */
 	.thinning = 0.5,      /* thinnest to densest octave: what is thrown out at random halves within its mean age */
@@ -42,6 +43,7 @@ const struct verdict_thresholds verdict_thresholds = {
 	.probe_survive = 0.5,           /* of the first interval's residual: its births outlive the second */
 	.probe_raises = 2,              /* of a buffer that had grown twice before: four steps are no accident */
 	.probe_raises_more = 3,         /* of one that had not been seen to */
+	.probe_unusual = 8,             /* times the mean size: so large new blocks may be old ones that swing */
 	.probe_crowd = 1.25,            /* connections at an eviction to those at the first */
 	.probe_crowd_slack = 8,         /* where there are few */
 	.probe_backoff = 4,             /* times longer after each rejection */
@@ -133,8 +135,7 @@ probe_axis(const struct verdict_input *input, struct verdict *ret)
 
 	ret->axis = probes->axis;
 	ret->separable = probes->separable;
-	if (probes->separable && probes->begin_rate <= agree * probes->rate &&
-	    probes->rate <= agree * probes->begin_rate)
+	if (probes->begin_rate <= agree * probes->rate && probes->rate <= agree * probes->begin_rate)
 		return;
 	verdict_explain(input->history, probe_scale(probes), &cause);
 	ret->axis = cause.axis;
@@ -166,7 +167,7 @@ judge_passive(const struct verdict_input *input, struct verdict *ret)
 		ret->window_seconds = look.seconds;
 		ret->grown = verdict_whole(look.growth);
 	}
-	bool buffer = look.enough && verdict_buffer(input, &look);
+	bool buffer = look.enough && verdict_buffer(&look);
 	bool steps = outcome < VERDICT_LIKELY && verdict_steps(input, ret);
 	double steady = verdict_rank(input, buffer || steps, ret);
 	if (input->sites)

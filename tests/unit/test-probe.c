@@ -292,12 +292,50 @@ a_buffer_known_to_grow_takes_two(void **state)
 	assert_int_equal(evict(), PROBE_WAIT);
 	serve_until_evict(0);
 	sample.live_bytes += 100000;
+	sample.largest_bytes += 100000;
 	assert_int_equal(evict(), PROBE_WAIT);
 	serve_until_evict(0);
 	sample.live_bytes += 100000;
+	sample.largest_bytes += 100000;
 	assert_int_equal(evict(), PROBE_PROFILE);
 	probe_profiled(probe, 0);
 	assert_int_equal(results().class, VERDICT_GROWING_BUFFER);
+}
+
+/* The same number of blocks, none of them large enough: what lives swings. */
+static void
+growth_that_no_block_holds_is_none(void **state)
+{
+	enum probe_step wish;
+	(void) state;
+	sample.largest_bytes = 6000;
+	assert_int_equal(begin(), 0);
+	assert_int_equal(evict(), PROBE_WAIT);
+	do {
+		serve_until_evict(0);
+		sample.live_bytes += 200000;
+		sample.live_objects += 2;
+	} while ((wish = evict()) == PROBE_WAIT);
+	assert_int_equal(wish, PROBE_DONE);
+	assert_false(results().confirmed);
+	assert_int_equal(results().rejected, 1);
+}
+
+static void
+few_large_blocks_are_confirmed_by_three(void **state)
+{
+	(void) state;
+	sample.largest_bytes = 65536;
+	assert_int_equal(begin(), 0);
+	assert_int_equal(evict(), PROBE_WAIT);
+	for (unsigned raise = 1; raise <= 3; raise++) {
+		serve_until_evict(0);
+		sample.live_bytes += 2 * 65536;
+		sample.live_objects += 2;
+		assert_int_equal(evict(), raise < 3 ? PROBE_WAIT : PROBE_PROFILE);
+	}
+	probe_profiled(probe, 2 * 65536);
+	assert_int_equal(results().class, VERDICT_LEAK);
 }
 
 static void
@@ -475,6 +513,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_leak_by_errors_agrees_by_errors, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_buffer_takes_three_raises, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_buffer_known_to_grow_takes_two, setup, teardown),
+		cmocka_unit_test_setup_teardown(growth_that_no_block_holds_is_none, setup, teardown),
+		cmocka_unit_test_setup_teardown(few_large_blocks_are_confirmed_by_three, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_library_has_no_blocks_to_count, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_crowd_is_waited_for_and_then_held_against_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(few_requests_are_ended_by_the_clock, setup, teardown),

@@ -198,7 +198,7 @@ extremes_are_kept_as_they_are(void **state)
 }
 
 static void
-moments_are_of_the_increments_and_leave_out_collapses(void **state)
+moments_are_of_the_levels_and_leave_out_collapses(void **state)
 {
 	struct signals_sample sample = {0};
 	(void) state;
@@ -215,14 +215,28 @@ moments_are_of_the_increments_and_leave_out_collapses(void **state)
 		assert_true(signals_sample(signals, now + 1500000, &later));
 	}
 	signals_history(signals, &history);
-	/* Eight increments of 2000, but the fifth sank by 108,000 and the sixth came back by 12,000. */
-	assert_int_equal(history.moments[0].count, 7);
-	assert_float_equal(history.moments[0].xx[SIGNALS_REQUESTS][SIGNALS_REQUESTS], 7.0 * 128 * 128, 1e-6);
-	assert_float_equal(history.moments[0].xx[SIGNALS_REQUESTS][SIGNALS_ERRORS], 128.0 * (1 + 2 + 3 + 4 + 6 + 7 + 8),
-			   1e-6);
-	assert_float_equal(history.moments[0].xx[SIGNALS_SECONDS][SIGNALS_SECONDS], 7.0 * 4, 1e-6);
-	assert_float_equal(history.moments[0].xy[SIGNALS_REQUESTS], 128.0 * (6 * 2000 + 12000), 1e-6);
-	assert_float_equal(history.moments[0].yy, 6 * 4e6 + 144e6, 1e-3);
+	/* Levels after the first block: seven steps up by 2000, but for the fifth, which sank by 110,000 and is cut
+	 * out, and the sixth, which came back by 12,000. */
+	const double errors[] = {1, 3, 6, 10, 16, 23, 31}, bytes[] = {2000, 4000, 6000, 8000, 20000, 22000, 24000};
+	double mean_x = 0, mean_y = 0, xx = 0, xy = 0, yy = 0, rx = 0;
+	for (unsigned i = 0; i < 7; i++) {
+		mean_x += errors[i] / 7;
+		mean_y += bytes[i] / 7;
+	}
+	for (unsigned i = 0; i < 7; i++) {
+		xx += (errors[i] - mean_x) * (errors[i] - mean_x);
+		xy += (errors[i] - mean_x) * (bytes[i] - mean_y);
+		yy += (bytes[i] - mean_y) * (bytes[i] - mean_y);
+		rx += (i - 3.0) * 128 * (errors[i] - mean_x);
+	}
+	const struct signals_moments *moments = &history.moments[0];
+	assert_int_equal(moments->count, 7);
+	assert_float_equal(moments->xx[SIGNALS_ERRORS][SIGNALS_ERRORS], xx, 1e-6);
+	assert_float_equal(moments->xx[SIGNALS_REQUESTS][SIGNALS_REQUESTS], 28.0 * 128 * 128, 1e-6);
+	assert_float_equal(moments->xx[SIGNALS_REQUESTS][SIGNALS_ERRORS], rx, 1e-6);
+	assert_float_equal(moments->xx[SIGNALS_SECONDS][SIGNALS_SECONDS], 28.0 * 4, 1e-6);
+	assert_float_equal(moments->xy[SIGNALS_ERRORS], xy, 1e-3);
+	assert_float_equal(moments->yy, yy, 1e-1);
 }
 
 static void
@@ -234,10 +248,13 @@ moments_slide(void **state)
 	for (unsigned scale = 0; scale < SIGNALS_MOMENT_SCALES; scale++) {
 		uint64_t all = (1000 >> scale) > 0 ? (1000 >> scale) - 1 : 0, half = SIGNALS_MOMENT_BLOCKS;
 		assert_in_range(history.moments[scale].count, half < all ? half : all, 2 * half < all ? 2 * half : all);
-		/* Rising floors: from pair to pair they rise by twice as much. */
-		if (all > 0)
-			assert_float_equal(history.moments[scale].yy / (double) history.moments[scale].count,
-					   (double) (UINT64_C(1) << 2 * scale), 1e-9);
+		/* A straight line: n (n^2 - 1) / 12 steps squared, across the halves. */
+		double n = (double) history.moments[scale].count, step = (double) (UINT64_C(1) << scale);
+		double squares = n * (n * n - 1) / 12 * step * step;
+		assert_float_equal(history.moments[scale].yy, squares, 1e-9 * squares);
+		assert_float_equal(history.moments[scale].xy[SIGNALS_REQUESTS], 129 * squares, 129e-9 * squares);
+		assert_float_equal(history.moments[scale].xx[SIGNALS_REQUESTS][SIGNALS_REQUESTS], 129 * 129 * squares,
+				   129e-7 * squares);
 	}
 }
 
@@ -304,7 +321,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_restart_forgets_blocks_and_keeps_exposures, setup, teardown),
 		cmocka_unit_test_setup_teardown(clocks_and_counters_that_go_back_stand_still, setup, teardown),
 		cmocka_unit_test_setup_teardown(extremes_are_kept_as_they_are, setup, teardown),
-		cmocka_unit_test_setup_teardown(moments_are_of_the_increments_and_leave_out_collapses, setup, teardown),
+		cmocka_unit_test_setup_teardown(moments_are_of_the_levels_and_leave_out_collapses, setup, teardown),
 		cmocka_unit_test_setup_teardown(moments_slide, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_watch_finds_the_lowest_since_it_began, setup, teardown),
 		cmocka_unit_test_setup_teardown(threads_never_wait_and_never_tear, setup, teardown),
