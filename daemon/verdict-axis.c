@@ -8,9 +8,9 @@
 #include <math.h>
 
 enum {
-	LEAST_POINTS = 8,
-	BELOW = 3,     /* scales */
-	ROUNDING = 64, /* bytes squared a block: size classes make steps where causes are smooth */
+	LEAST_POINTS = 32, /* four, as dependent as they are */
+	BELOW = 3,         /* scales */
+	ROUNDING = 64,     /* bytes squared a block: size classes make steps where causes are smooth */
 };
 
 /* Where the traffic does not tell them apart, the earlier is named. */
