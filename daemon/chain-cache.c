@@ -137,6 +137,15 @@ chain_cache_add(struct chain_cache *cache, struct chain *chain)
 }
 
 void
+chain_cache_visit(struct chain_cache *cache, void (*visit)(const struct chain *chain, void *arg), void *arg)
+{
+	pthread_mutex_lock(&cache->lock);
+	for (const struct entry *entry = cache->oldest; entry; entry = entry->newer)
+		visit(entry->chain, arg);
+	pthread_mutex_unlock(&cache->lock);
+}
+
+void
 chain_cache_counts(struct chain_cache *cache, struct chain_cache_counts *ret)
 {
 	pthread_mutex_lock(&cache->lock);

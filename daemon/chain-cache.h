@@ -23,5 +23,7 @@ int chain_cache_new(size_t room, struct chain_cache **ret);
 struct chain *chain_cache_find(struct chain_cache *cache, const unsigned char digest[static CHAIN_DIGEST], time_t now);
 /* Replaces an entry of the same digest. Running out of memory costs the entry only. */
 void chain_cache_add(struct chain_cache *cache, struct chain *chain);
+/* Every chain, the oldest first. The visit must not use the cache. */
+void chain_cache_visit(struct chain_cache *cache, void (*visit)(const struct chain *chain, void *arg), void *arg);
 void chain_cache_counts(struct chain_cache *cache, struct chain_cache_counts *ret);
 void chain_cache_free(struct chain_cache **cache);

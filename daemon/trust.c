@@ -137,39 +137,6 @@ trust_fill(struct trust *trust, const struct config_tls *config, const struct se
 	return 0;
 }
 
-int
-trust_load(const struct config_tls *config, struct trust *previous, struct trust **ret, struct error *error)
-{
-	CLEANUP(secret_clear) struct secret ca = {0}, crl = {0};
-	unsigned char content[DIGEST];
-	int r = secret_read(config->client_ca, "client_ca", false, &ca, error);
-	if (r == 0 && config->crl != CONFIG_CRL_OFF && config->client_crl)
-		r = secret_read(config->client_crl, "client_crl", false, &crl, error);
-	if (r < 0)
-		return r;
-	const struct part parts[] = {{&config->crl, sizeof(config->crl)},
-				     {&config->min_version, sizeof(config->min_version)},
-				     {&config->verified_chains, sizeof(config->verified_chains)},
-				     {ca.data, ca.size},
-				     {crl.data, crl.size}};
-	if (digest(parts, ARRAY_LENGTH(parts), content) < 0)
-		return error_set(error, -EIO, "client_ca %s: cannot be hashed", config->client_ca);
-	if (previous && memcmp(previous->content, content, sizeof(content)) == 0) {
-		*ret = trust_ref(previous);
-		return 0;
-	}
-	CLEANUP(trust_unref) struct trust *trust = calloc(1, sizeof(*trust));
-	if (!trust)
-		return error_set(error, -ENOMEM, "out of memory");
-	atomic_init(&trust->references, 1);
-	memcpy(trust->content, content, sizeof(content));
-	r = trust_fill(trust, config, &ca, &crl, error);
-	if (r < 0)
-		return r;
-	*ret = STEAL(trust);
-	return 0;
-}
-
 struct trust *
 trust_ref(struct trust *trust)
 {
@@ -453,4 +420,63 @@ trust_check_again(struct trust *trust, struct chain *chain, time_t now, struct c
 	}
 	*ret = chain_ref(chain);
 	return TLS_ACCEPTED;
+}
+
+/* --- loading with what came before ------------------------------------------------------------------------------- */
+
+/* Signatures prove the same under new lists; what these say of the path is asked anew. A storm of full checks after
+ * every new list is spared. */
+static void
+inherit(const struct chain *chain, void *arg)
+{
+	struct trust *trust = arg;
+	struct chain proof = *chain;
+	time_t now = time(NULL);
+	proof.fresh_until = INT64_MAX;
+	for (size_t i = 0; trust->crls && i < chain->link_count; i++) {
+		const struct chain_link *link = &chain->links[i];
+		struct crl_answer answer;
+		if (crl_find(trust->crls, link->issuer.data, link->issuer.size, link->serial, link->serial_length, now,
+			     &answer) < 0 ||
+		    judge_answer(trust, &answer, &proof) != TLS_ACCEPTED)
+			return;
+	}
+	CLEANUP(chain_unref) struct chain *copy = chain_new(&proof);
+	if (copy)
+		chain_cache_add(trust->chains, copy);
+}
+
+int
+trust_load(const struct config_tls *config, struct trust *previous, struct trust **ret, struct error *error)
+{
+	CLEANUP(secret_clear) struct secret ca = {0}, crl = {0};
+	unsigned char content[DIGEST];
+	int r = secret_read(config->client_ca, "client_ca", false, &ca, error);
+	if (r == 0 && config->crl != CONFIG_CRL_OFF && config->client_crl)
+		r = secret_read(config->client_crl, "client_crl", false, &crl, error);
+	if (r < 0)
+		return r;
+	const struct part parts[] = {{&config->crl, sizeof(config->crl)},
+				     {&config->min_version, sizeof(config->min_version)},
+				     {&config->verified_chains, sizeof(config->verified_chains)},
+				     {ca.data, ca.size},
+				     {crl.data, crl.size}};
+	if (digest(parts, ARRAY_LENGTH(parts), content) < 0)
+		return error_set(error, -EIO, "client_ca %s: cannot be hashed", config->client_ca);
+	if (previous && memcmp(previous->content, content, sizeof(content)) == 0) {
+		*ret = trust_ref(previous);
+		return 0;
+	}
+	CLEANUP(trust_unref) struct trust *trust = calloc(1, sizeof(*trust));
+	if (!trust)
+		return error_set(error, -ENOMEM, "out of memory");
+	atomic_init(&trust->references, 1);
+	memcpy(trust->content, content, sizeof(content));
+	r = trust_fill(trust, config, &ca, &crl, error);
+	if (r < 0)
+		return r;
+	if (previous && memcmp(previous->anchors, trust->anchors, sizeof(trust->anchors)) == 0)
+		chain_cache_visit(previous->chains, inherit, trust);
+	*ret = STEAL(trust);
+	return 0;
 }

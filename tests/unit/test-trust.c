@@ -273,6 +273,32 @@ test_a_client_that_returns_costs_no_proof(void **state)
 }
 
 static void
+test_new_lists_forget_only_whom_they_name(void **state)
+{
+	struct trust *before = load("ca.pem", "none.crl", CONFIG_CRL_REQUIRED), *after = NULL;
+	struct config_tls tls = tls_of("ca.pem", "leaver-later.crl", CONFIG_CRL_REQUIRED);
+	time_t now = time(NULL);
+	struct chain *good;
+	(void) state;
+	assert_int_equal(check(before, "good", NULL, now, NULL), TLS_ACCEPTED);
+	assert_int_equal(check(before, "leaver", NULL, now, NULL), TLS_ACCEPTED);
+	assert_int_equal(trust_load(&tls, before, &after, NULL), 0);
+	assert_int_equal(counts_of(after).chains.entries, 1);
+	assert_int_equal(check(after, "good", NULL, now, &good), TLS_ACCEPTED);
+	assert_int_equal(counts_of(after).chains.hits, 1);
+	assert_in_range(good->fresh_until, now + 11 * DAY - 60, now + 11 * DAY + 60); /* as the new list says */
+	assert_int_equal(check(after, "leaver", NULL, now, NULL), TLS_REVOKED);
+	chain_unref(&good);
+	trust_unref(&after);
+	/* Other authorities: nothing is proved by them yet. */
+	tls = tls_of("other.pem", NULL, CONFIG_CRL_OFF);
+	assert_int_equal(trust_load(&tls, before, &after, NULL), 0);
+	assert_int_equal(counts_of(after).chains.entries, 0);
+	trust_unref(&after);
+	trust_unref(&before);
+}
+
+static void
 test_policies_that_are_the_same(void **state)
 {
 	struct trust *first = load("ca.pem", "leaver.crl", CONFIG_CRL_REQUIRED), *same = NULL;
@@ -341,6 +367,7 @@ main(void)
 		cmocka_unit_test(test_revocation),
 		cmocka_unit_test(test_looking_again),
 		cmocka_unit_test(test_a_client_that_returns_costs_no_proof),
+		cmocka_unit_test(test_new_lists_forget_only_whom_they_name),
 		cmocka_unit_test(test_policies_that_are_the_same),
 		cmocka_unit_test(test_files_that_are_refused),
 	};
