@@ -17,9 +17,9 @@ static const char bold[] = "\033[1m", red[] = "\033[31m", green[] = "\033[32m", 
 static const struct {
 	const char *state, *colour;
 } render_states[] = {
-	{"ready", green},     {"running", green},   {"done", green},      {"failed", red},
-	{"disabled", yellow}, {"draining", yellow}, {"starting", yellow}, {"reloading", yellow},
-	{"ok", green},        {"suspect", yellow},  {"likely", yellow},   {"confirmed", red},
+	{"ready", green},     {"running", green},   {"done", green},       {"failed", red},     {"disabled", yellow},
+	{"draining", yellow}, {"starting", yellow}, {"reloading", yellow}, {"ok", green},       {"suspect", yellow},
+	{"likely", yellow},   {"confirmed", red},   {"bad", red},          {"warning", yellow},
 };
 
 /* --- words ----------------------------------------------------------------------------------------------- */
@@ -93,8 +93,8 @@ render_get(const json_t *object, const char *path)
 static bool
 render_is_number(const char *format)
 {
-	static const char *const numbers[] = {"count", "size", "limit", "duration", "seconds",
-					       "since", "real", "number"};
+	static const char *const numbers[] = {"count",   "size",  "limit", "duration",
+					      "seconds", "since", "real",  "number"};
 
 	for (size_t i = 0; i < ARRAY_LENGTH(numbers); i++)
 		if (strcmp(format, numbers[i]) == 0)
@@ -437,22 +437,40 @@ render_map(FILE *out, const json_t *object, const char *prefix, size_t width, in
 	}
 }
 
+/* A line that begins with the word of a state gets its colour up to there. */
 static void
-render_lines(FILE *out, const json_t *value)
+render_line(FILE *out, const json_t *line, const struct render_style *style)
+{
+	CLEANUP_FREE char *text = strdup(json_string_value(line)), *word = NULL;
+	const char *colour;
+	size_t head;
+
+	if (!text)
+		return;
+	render_clean(text);
+	head = strcspn(text, " ");
+	word = strndup(text, head);
+	colour = word ? render_colour(word, "state", style) : NULL;
+	if (colour) {
+		render_coloured(out, word, colour);
+		fprintf(out, "%s\n", text + head);
+	} else {
+		fprintf(out, "%s\n", text);
+	}
+}
+
+static void
+render_lines(FILE *out, const json_t *value, const struct render_style *style)
 {
 	const json_t *line;
 	size_t i;
 
-	if (json_is_string(value)) {
-		render_text(out, json_string_value(value));
-		fputc('\n', out);
-	}
+	if (json_is_string(value))
+		render_line(out, value, style);
 	json_array_foreach(value, i, line)
 	{
-		if (json_is_string(line)) {
-			render_text(out, json_string_value(line));
-			fputc('\n', out);
-		}
+		if (json_is_string(line))
+			render_line(out, line, style);
 	}
 }
 
@@ -488,7 +506,7 @@ render_block(FILE *out, const json_t *block, const json_t *reply, bool first, co
 	else if (strcmp(kind, "map") == 0)
 		render_map(out, value, "", render_map_width(value, 0, 0), 0, style);
 	else if (strcmp(kind, "lines") == 0)
-		render_lines(out, value);
+		render_lines(out, value, style);
 	return true;
 }
 

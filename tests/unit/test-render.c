@@ -235,6 +235,22 @@ test_states_are_coloured_on_a_terminal_only(void **state)
 	(void) state;
 	expect_style(blocks, reply, &colour, "\033[32mready\033[0m   ready\n\033[31mfailed\033[0m  1\nodd     2\n");
 	expect(blocks, reply, "STATE   X\nready   ready\nfailed  1\nodd     2\n");
+	/* Of a line its first word. */
+	expect_style("[{'kind':'lines','key':'l'}]", "{'l':['bad  one','warning','worse bad','note two','']}", &colour,
+		     "\033[31mbad\033[0m  one\n\033[33mwarning\033[0m\nworse bad\nnote two\n\n");
+	expect("[{'kind':'lines','key':'l'}]", "{'l':['bad one']}", "bad one\n");
+}
+
+static void
+test_numbers_with_a_point(void **state)
+{
+	(void) state;
+	expect_shown("real", "0.0123456", "0.0123");
+	expect_shown("real", "999.4", "999");
+	expect_shown("real", "1234567.8", "1234568");
+	expect_shown("real", "-1234567.8", "-1234568");
+	expect_shown("real", "16", "16");
+	expect_shown("number", "'>= 5'", ">= 5");
 }
 
 static void
@@ -264,6 +280,7 @@ main(void)
 		cmocka_unit_test(test_bars_are_shares_of_the_greatest),
 		cmocka_unit_test(test_control_characters_are_not_passed_on),
 		cmocka_unit_test(test_states_are_coloured_on_a_terminal_only),
+		cmocka_unit_test(test_numbers_with_a_point),
 		cmocka_unit_test(test_odd_descriptions_do_no_harm),
 	};
 
