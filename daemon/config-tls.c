@@ -84,7 +84,7 @@ const struct schema_row config_tls_rows[] = {
 	{"verified_chains", SCHEMA_INT, offsetof(struct config_tls, verified_chains), .min = 0, .max = 1000000,
 	 .fallback = "4096",
 	 .help = "Client certificate chains remembered as verified, so that a client that returns costs no check of "
-		 "signatures. Forgotten when client_ca changes, when a list names them, and when they expire. 0: none."},
+		 "signatures. Forgotten when client_ca changes, when a list names them, when they expire. 0: none."},
 	{"warn_before", SCHEMA_DURATION, offsetof(struct config_tls, warn_before), .min = 0, .max = 365 * DAY,
 	 .fallback = "21d", .help = "Warn once a day when a certificate of the set expires within this time."},
 	{.key = NULL},

@@ -143,6 +143,7 @@ static int
 key_open(const struct config_certificate *config, struct pair *pair, gnutls_hash_hd_t content, struct error *error)
 {
 	CLEANUP(secret_clear) struct secret text = {0};
+	char shown[SECRET_SHOWN];
 	if (gnutls_privkey_init(&pair->key) < 0)
 		return error_set(error, -ENOMEM, "out of memory");
 	if (secret_is_token(config->key)) {
@@ -150,8 +151,8 @@ key_open(const struct config_certificate *config, struct pair *pair, gnutls_hash
 		(void) gnutls_hash(content, config->key, strlen(config->key));
 		/* Without a question to anybody: a PIN comes from the URI (pin-value, pin-source). */
 		int r = gnutls_privkey_import_url(pair->key, config->key, 0);
-		return r < 0 ? error_set(error, -ENOKEY, "key %s: the token does not give it: %s", config->key,
-					 gnutls_strerror(r))
+		return r < 0 ? error_set(error, -ENOKEY, "key %s: the token does not give it: %s",
+					 secret_shown(config->key, shown), gnutls_strerror(r))
 			     : 0;
 	}
 	pair->store = strncmp(config->key, "credential:", strlen("credential:")) == 0 ? "credential" : "file";
@@ -161,8 +162,8 @@ key_open(const struct config_certificate *config, struct pair *pair, gnutls_hash
 	(void) gnutls_hash(content, text.data, text.size);
 	const gnutls_datum_t datum = {text.data, (unsigned) text.size};
 	r = gnutls_privkey_import_x509_raw(pair->key, &datum, GNUTLS_X509_FMT_PEM, NULL, 0);
-	return r < 0 ? error_set(error, -EBADMSG, "key %s: no usable private key in PEM form: %s", config->key,
-				 gnutls_strerror(r))
+	return r < 0 ? error_set(error, -EBADMSG, "key %s: no usable private key in PEM form: %s",
+				 secret_shown(config->key, shown), gnutls_strerror(r))
 		     : 0;
 }
 
@@ -171,6 +172,7 @@ static int
 key_check(const struct config_certificate *config, struct pair *pair, struct error *error)
 {
 	unsigned char text[] = "mtlsd";
+	char shown[SECRET_SHOWN];
 	const gnutls_datum_t data = {text, sizeof(text)};
 	gnutls_datum_t signature = {0};
 	gnutls_pubkey_t public = pair->chain[0].pubkey;
@@ -181,15 +183,16 @@ key_check(const struct config_certificate *config, struct pair *pair, struct err
 	int algorithm = gnutls_pubkey_get_pk_algorithm(public, NULL);
 	gnutls_sign_algorithm_t sign = gnutls_pk_to_sign((gnutls_pk_algorithm_t) algorithm, digests[pair->kind]);
 	if (gnutls_privkey_get_pk_algorithm(pair->key, NULL) != algorithm)
-		return error_set(error, -EBADMSG, "key %s does not belong to certificate %s", config->key,
-				 config->certificate);
+		return error_set(error, -EBADMSG, "key %s does not belong to certificate %s",
+				 secret_shown(config->key, shown), config->certificate);
 	int r = gnutls_privkey_sign_data2(pair->key, sign, 0, &data, &signature);
 	if (r < 0)
-		return error_set(error, -ENOKEY, "key %s cannot sign: %s", config->key, gnutls_strerror(r));
+		return error_set(error, -ENOKEY, "key %s cannot sign: %s", secret_shown(config->key, shown),
+				 gnutls_strerror(r));
 	r = gnutls_pubkey_verify_data2(public, sign, 0, &data, &signature);
 	gnutls_free(signature.data);
-	return r < 0 ? error_set(error, -EBADMSG, "key %s does not belong to certificate %s", config->key,
-				 config->certificate)
+	return r < 0 ? error_set(error, -EBADMSG, "key %s does not belong to certificate %s",
+				 secret_shown(config->key, shown), config->certificate)
 		     : 0;
 }
 

@@ -17,6 +17,14 @@ secret_is_token(const char *name)
 	       strncmp(name, "system:", strlen("system:")) == 0;
 }
 
+const char *
+secret_shown(const char *name, char buffer[static SECRET_SHOWN])
+{
+	size_t length = secret_is_token(name) ? strcspn(name, "?") : strlen(name);
+	(void) snprintf(buffer, SECRET_SHOWN, "%.*s", (int) length, name);
+	return buffer;
+}
+
 int
 secret_path(const char *name, char **ret, struct error *error)
 {

@@ -27,3 +27,6 @@ void secret_clear(struct secret *secret);
 int secret_path(const char *name, char **ret, struct error *error);
 /* True for names that are no files: pkcs11: and other URIs of keys that GnuTLS opens itself. */
 bool secret_is_token(const char *name);
+/* How messages show a name: a token's without what stands behind "?", which may hold its PIN. */
+enum { SECRET_SHOWN = 256 };
+const char *secret_shown(const char *name, char buffer[static SECRET_SHOWN]);

@@ -15,8 +15,8 @@
 
 struct trust;
 
-/* previous: what served before, or NULL; it is taken again (a new reference) where no file has changed. Where only lists
- * have, the chains it remembers are, as far as the new lists let them. */
+/* previous: what served before, or NULL; it is taken again (a new reference) where no file has changed. Where only
+ * lists have, the chains it remembers are, as far as the new lists let them. */
 int trust_load(const struct config_tls *config, struct trust *previous, struct trust **ret, struct error *error);
 struct trust *trust_ref(struct trust *trust);
 void trust_unref(struct trust **trust);

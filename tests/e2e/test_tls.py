@@ -377,15 +377,16 @@ def test_a_key_in_a_token(daemon, pki, kind, tmp_path):
     os.unlink(key)
     pin = tmp_path / "pin"
     pin.write_text("1234")
-    query = "pin-value=1234" if kind == "rsa" else f"pin-source=file:{pin}"
+    query = "pin-value=1234" if kind == "rsa" else f"pin-source={pin}"
     url = f"pkcs11:token=mtlsd;object=server;type=private?{query}"
     d = daemon(tls=dict(certificate=certificate, key=url), env=env)
     for version in VERSIONS:
         assert d.client(version=version).get("/echo")[0] == 200
     assert d.ctl("tls")["certificates"][0]["store"] == "token"
     d.edit(tls=[dict(d.config["tls"][0], key=url.replace("object=server", "object=nobody"))])
-    with pytest.raises(harness.CtlError, match="the token does not give it"):
+    with pytest.raises(harness.CtlError, match="the token does not give it") as refused:
         d.reload()
+    assert "1234" not in refused.value.message + d.log_text(), "a PIN in a message"
 
 
 # --- policies under open connections and warm tickets ----------------------------------------------------------

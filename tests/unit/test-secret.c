@@ -161,6 +161,9 @@ test_tokens_are_no_files(void **state)
 	assert_false(secret_is_token("/etc/pkcs11:key"));
 	assert_false(secret_is_token("credential:key"));
 	assert_false(secret_is_token("pkcs11"));
+	char shown[SECRET_SHOWN];
+	assert_string_equal(secret_shown("pkcs11:token=a?pin-value=1234", shown), "pkcs11:token=a");
+	assert_string_equal(secret_shown("/etc/key?x", shown), "/etc/key?x");
 }
 
 int
