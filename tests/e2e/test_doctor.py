@@ -178,7 +178,9 @@ def test_explain_tells_every_test(leaking):
     code, out, err = leaking.ctl_raw("--json", "explain", "leak")
     assert code == 10, err
     reply = json.loads(out)
-    assert (reply["verdict"], reply["class"], reply["growth"]["axis"]) == ("likely", "leak", "request")
+    assert (reply["verdict"], reply["class"]) == ("likely", "leak")
+    # Steady traffic does not tell requests from seconds.
+    assert reply["growth"]["axis"] == "request" or not reply["growth"]["separable"]
     assert 12 <= reply["growth"]["per_request"] <= 20
     assert reply["sites"][0]["function"] == "leak_keep" and reply["sites"][0]["place"].startswith("leak.c:")
     assert len(reply["tests"]) >= 3 and any(test["passed"] for test in reply["tests"])
@@ -238,7 +240,7 @@ def test_a_confirmed_leak_beside_a_cache(daemon):
     assert load.stop()["failures"] == 0 and other.stop()["failures"] == 0
     first = reply["findings"][0]
     assert code == 10 and (first["check"], first["plugin"], first["severity"]) == ("leak", "hoard", "bad")
-    assert re.match(r"leaks \d+(\.\d+)? .*bytes per request at hoard_keep \(hoard\.c:\d+\), .*to its limit, "
+    assert re.match(r"leaks \d+(\.\d+)? .*bytes per \w+ .*at hoard_keep \(hoard\.c:\d+\), .*to its limit, "
                     r"confirmed by probe", first["sentence"])
     assert not checks(reply, "cache") & {"leak", "likely-leak"}
     code, out, err = d.ctl_raw("--json", "explain", "hoard")
