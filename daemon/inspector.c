@@ -12,6 +12,7 @@
 enum {
 	SITES_KEPT = 64,      /* of a walk: those with the most bytes */
 	JUDGE_BLOCKS = 3,     /* new blocks of scale 0 before a verdict is made anew */
+	LIMIT_BLOCKS = 64,    /* once it is confirmed: only the time to the limit still changes */
 	WALK_REQUESTS = 4096, /* least requests between two walks */
 };
 
@@ -188,13 +189,12 @@ inspector_step(struct inspector *inspector, uint64_t now, double load)
 	probe_results(inspector->probe, &probes);
 	if (probes.running)
 		return inspector_probe_on(inspector, now);
-	if (probes.confirmed && !inspector->stale)
-		return INSPECTOR_NOTHING;
 	if (inspector->walk_wanted)
 		return INSPECTOR_PROFILE;
 	/* After a restart of the signals there are fewer. */
 	uint64_t blocks = signals_blocks(inspector->signals);
-	if (!inspector->stale && blocks >= inspector->judged_blocks && blocks - inspector->judged_blocks < JUDGE_BLOCKS)
+	uint64_t least = probes.confirmed ? LIMIT_BLOCKS : JUDGE_BLOCKS;
+	if (!inspector->stale && blocks >= inspector->judged_blocks && blocks - inspector->judged_blocks < least)
 		return INSPECTOR_NOTHING;
 	inspector_judge(inspector);
 	if (walk_due(inspector)) {
@@ -239,17 +239,16 @@ walk_keep(struct inspector *inspector)
 	}
 }
 
-static double
-walk_survived(const struct inspector *inspector, const struct walk *walk)
+/* The probe hears what of its first interval still lives. */
+static void
+walk_tell(struct inspector *inspector, const struct walk *walk, const struct signals_sample *last)
 {
-	struct signals_sample last;
-	double from, to, sum = 0;
+	double from, to, evicted, sum = 0;
 
-	signals_last(inspector->signals, &last);
-	probe_ages(inspector->probe, &last, &from, &to);
+	probe_ages(inspector->probe, last, &from, &to, &evicted);
 	for (size_t i = 0; i < walk->count; i++)
 		sum += verdict_younger(&walk->sites[i], from) - verdict_younger(&walk->sites[i], to);
-	return sum;
+	probe_profiled(inspector->probe, sum, evicted);
 }
 
 int
@@ -277,7 +276,7 @@ inspector_profile(struct inspector *inspector, const struct heap_profile *own, c
 	probe_results(inspector->probe, &probes);
 	if (!probes.running)
 		return 0;
-	probe_profiled(inspector->probe, walk_survived(inspector, walk));
+	walk_tell(inspector, walk, &last);
 	probe_results(inspector->probe, &probes);
 	if (!probes.confirmed && !probes.running)
 		signals_restart(inspector->signals, inspector->now);

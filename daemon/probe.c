@@ -32,7 +32,8 @@ struct probe {
 	struct signals_sample origin, base; /* floors: after the first eviction; where the interval began */
 	struct interval past, current;      /* the one before, once it grew; the one that was just compared */
 	unsigned evictions, raises;
-	unsigned wanted_raises; /* of a buffer */
+	uint64_t evicted_requests; /* exposure at the last eviction */
+	unsigned wanted_raises;    /* of a buffer */
 
 	bool backing_off;
 	uint64_t next_requests, next_time; /* exposures until which no other is begun */
@@ -315,6 +316,7 @@ probe_step(struct probe *probe, uint64_t now, const struct signals_sample *last,
 	case IDLE:
 		return PROBE_IDLE;
 	case EVICTING:
+		probe->evicted_requests = sample_requests(last);
 		return PROBE_EVICT;
 	case SETTLING:
 		return watch->samples >= verdict_thresholds.probe_ticks ? probe_compare(probe, &watch->floor)
@@ -323,6 +325,7 @@ probe_step(struct probe *probe, uint64_t now, const struct signals_sample *last,
 		if (!interval_over(probe, last))
 			return PROBE_WAIT;
 		probe->phase = EVICTING;
+		probe->evicted_requests = sample_requests(last);
 		return PROBE_EVICT;
 	case WALKING:
 		return PROBE_PROFILE;
@@ -346,16 +349,18 @@ probe_evicted(struct probe *probe, uint64_t now, int result, uint64_t claimed)
 }
 
 void
-probe_ages(const struct probe *probe, const struct signals_sample *last, double *ret_from, double *ret_to)
+probe_ages(const struct probe *probe, const struct signals_sample *last, double *ret_from, double *ret_to,
+	   double *ret_evicted)
 {
 	uint64_t since = sample_requests(last) - sample_requests(&probe->base);
 
 	*ret_to = (double) since;
 	*ret_from = *ret_to + (double) probe->past.served.count[SIGNALS_REQUESTS];
+	*ret_evicted = (double) (sample_requests(last) - probe->evicted_requests);
 }
 
 void
-probe_profiled(struct probe *probe, double survived)
+probe_profiled(struct probe *probe, double survived, double evicted)
 {
 	struct verdict_probes *results = &probe->results;
 	int64_t objects = probe->past.objects + probe->current.objects;
@@ -365,6 +370,7 @@ probe_profiled(struct probe *probe, double survived)
 	if (probe->phase != WALKING)
 		return;
 	results->survived = survived > 0 ? (uint64_t) survived : 0;
+	results->walk_age = (uint64_t) evicted;
 	if (!probe->buffer && survived >= 0 && requests > 0 &&
 	    survived < verdict_thresholds.probe_survive * probe->past.bytes) {
 		/* As much lived before and after, but not the same: a store that turns over. */

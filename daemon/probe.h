@@ -41,10 +41,12 @@ enum probe_step probe_step(struct probe *probe, uint64_t now, const struct signa
 			   const struct signals_watch *watch);
 /* The eviction it asked for was done (or failed: result < 0, which ends the probe without a result). */
 void probe_evicted(struct probe *probe, uint64_t now, int result, uint64_t claimed);
-/* How many requests ago the first interval began and ended, for the walk it asked for. */
-void probe_ages(const struct probe *probe, const struct signals_sample *last, double *ret_from, double *ret_to);
-/* The walk was done: bytes alive that were born in the first interval; negative: not known. */
-void probe_profiled(struct probe *probe, double survived);
+/* How many requests ago the first interval began and ended, and the last eviction was, for the walk it asked for. */
+void probe_ages(const struct probe *probe, const struct signals_sample *last, double *ret_from, double *ret_to,
+		double *ret_evicted);
+/* The walk was done: bytes alive that were born in the first interval (negative: not known), and how many
+ * requests ago the last eviction was. */
+void probe_profiled(struct probe *probe, double survived, double evicted);
 /* Restart, reload, shutdown: forgets the one under way; it does not count as rejected. */
 void probe_cancel(struct probe *probe);
 /* Forgets results and backoff too: the plugin is another one now. The budget stays. */

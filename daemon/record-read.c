@@ -225,6 +225,7 @@ read_probes(struct reader *reader, struct verdict_probes *probes)
 	probes->interval_requests = reader_number(reader, UINT64_MAX);
 	probes->objects_grown = reader_signed(reader);
 	probes->survived = reader_number(reader, UINT64_MAX);
+	probes->walk_age = reader_number(reader, UINT64_MAX);
 	probes->rate = reader_fraction(reader);
 	probes->begin_rate = reader_fraction(reader);
 	probes->rejected_rate = reader_fraction(reader);

@@ -27,11 +27,12 @@ write_input(FILE *out, const struct verdict_input *input)
 		settings->warm_up_time, settings->warm_up_requests);
 	fprintf(out, "plugin %" PRIu64 " %s\n", input->hard_limit, input->has_evict ? "evict" : "no-evict");
 	fprintf(out,
-		"probes %u %u %s %s %u %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRIu64 " %a %a %a %u %s\n",
+		"probes %u %u %s %s %u %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRIu64 " %" PRIu64
+		" %a %a %a %u %s\n",
 		probes->done, probes->rejected, probes->running ? "running" : "idle",
 		probes->confirmed ? "confirmed" : "open", (unsigned) probes->class, probes->residual_first,
 		probes->residual_second, probes->interval_requests, probes->objects_grown, probes->survived,
-		probes->rate, probes->begin_rate, probes->rejected_rate, (unsigned) probes->axis,
+		probes->walk_age, probes->rate, probes->begin_rate, probes->rejected_rate, (unsigned) probes->axis,
 		probes->separable ? "separable" : "not-separable");
 	fputs("intervals", out);
 	write_exposure(out, &probes->first);

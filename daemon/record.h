@@ -10,7 +10,7 @@
  *   settings MIN_RATE MIN_GROWTH WARM_UP_TIME WARM_UP_REQUESTS
  *   plugin HARD_LIMIT evict|no-evict
  *   probes DONE REJECTED running|idle confirmed|open CLASS RESIDUAL RESIDUAL REQUESTS
- *          OBJECTS SURVIVED RATE BEGIN_RATE REJECTED_RATE AXIS separable|not-separable  (one line)
+ *          OBJECTS SURVIVED WALK_AGE RATE BEGIN_RATE REJECTED_RATE AXIS separable|not-separable  (one line)
  *   intervals EXPOSURE EXPOSURE             six counts each, in the order of enum signals_axis
  *   began TIME EXPOSURE
  *   last EXPOSURE LIVE OBJECTS ARENA FOREIGN RESIDENT LARGEST INFLIGHT CONNECTIONS

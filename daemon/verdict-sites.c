@@ -82,9 +82,13 @@ site_rate(const struct verdict_input *input, const struct verdict_site *site, bo
 			       ? (double) site->bytes /
 					 ((double) input->history->last.exposure.count[SIGNALS_REQUESTS] + 1)
 			       : 0;
-	/* Between evictions nothing but leaks grows old. */
-	if (probes->confirmed && probes->interval_requests > YOUNG)
-		return site_density(site, YOUNG, (double) probes->interval_requests);
+	/* What is older than the last eviction outlived it; caches fill again since. Ages are known by octaves. */
+	if (probes->confirmed && probes->interval_requests > YOUNG) {
+		double from = YOUNG, to = (double) probes->interval_requests;
+		while (from < (double) probes->walk_age && from < to / 4)
+			from *= 2;
+		return site_density(site, from, to);
+	}
 	if (span > YOUNG)
 		return site_growth(site, site_find(input->earlier, input->earlier_count, site), span);
 	return window > YOUNG ? site_density(site, YOUNG, window) : 0;

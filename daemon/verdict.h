@@ -51,6 +51,7 @@ struct verdict_probes {
 	struct signals_exposure first, second;    /* what was served in each interval */
 	int64_t objects_grown;
 	uint64_t survived;      /* of the first interval's births, bytes that outlived the second; 0: not known */
+	uint64_t walk_age;      /* requests from the last eviction to the walk of the heap */
 	double rate;            /* bytes a request between evictions, when confirmed */
 	enum signals_axis axis; /* what explained the growth that made it begin; and whether it could be told */
 	bool separable;

@@ -429,6 +429,128 @@ a_full_cache_and_a_sawtooth_are_never_confirmed(void **state)
 	assert_int_equal(story.confirmed, 0);
 }
 
+/* A leak that is LIKELY; returns what the inspector wishes then. */
+static enum inspector_wish
+live_until_wish(struct model *model, struct inspector *inspector, enum inspector_wish wanted, double load)
+{
+	struct heap_site_usage sites[SITES];
+	struct heap_profile profile;
+	struct signals_sample sample;
+	enum inspector_wish wish = INSPECTOR_NOTHING;
+
+	for (uint32_t n = 0; n < 100000 && model->requests < MOST_REQUESTS; n++) {
+		model->requests++;
+		model->now += 2000;
+		model_birth(model, LEAK, 16);
+		if (model->requests % SIGNALS_SAMPLE_EVERY != 0)
+			continue;
+		model_sample(model, &sample);
+		inspector_sample(inspector, model->now, &sample);
+		wish = inspector_step(inspector, model->now, load);
+		if (wish == wanted)
+			return wish;
+		if (wish == INSPECTOR_PROFILE) {
+			model_profile(model, false, &profile, sites);
+			assert_int_equal(inspector_profile(inspector, &profile, NULL), 0);
+		}
+	}
+	return INSPECTOR_NOTHING;
+}
+
+static void
+a_wish_stands_until_it_is_granted(void **state)
+{
+	struct model *model = *state;
+	struct inspector_settings settings = usual_settings(true);
+	struct inspector *inspector;
+
+	assert_int_equal(inspector_new(0, &settings, &inspector), 0);
+	assert_int_equal(inspector_verdict(inspector)->outcome, VERDICT_WARMING);
+	assert_int_equal(live_until_wish(model, inspector, INSPECTOR_PROFILE, 0.1), INSPECTOR_PROFILE);
+	assert_int_equal(inspector_step(inspector, model->now, 0.1), INSPECTOR_PROFILE);
+	assert_int_equal(live_until_wish(model, inspector, INSPECTOR_EVICT, 0.1), INSPECTOR_EVICT);
+	assert_int_equal(inspector_step(inspector, model->now, 0.1), INSPECTOR_EVICT);
+	assert_int_equal(inspector_verdict(inspector)->outcome, VERDICT_LIKELY);
+	inspector_free(&inspector);
+	assert_null(inspector);
+	inspector_free(&inspector);
+}
+
+static void
+a_failed_eviction_ends_the_probe_and_what_it_tore(void **state)
+{
+	struct model *model = *state;
+	struct inspector_settings settings = usual_settings(true);
+	struct inspector *inspector;
+	struct verdict_probes probes;
+
+	assert_int_equal(inspector_new(0, &settings, &inspector), 0);
+	assert_int_equal(live_until_wish(model, inspector, INSPECTOR_EVICT, 0.1), INSPECTOR_EVICT);
+	inspector_evicted(inspector, model->now, -1, 0);
+	probe_results(inspector_probe(inspector), &probes);
+	assert_false(probes.running);
+	assert_int_equal(probes.rejected, 0);
+	assert_int_equal(signals_blocks(inspector_signals(inspector)), 0);
+	/* It is tried again, within the hour's budget. */
+	assert_int_equal(live_until_wish(model, inspector, INSPECTOR_EVICT, 0.1), INSPECTOR_EVICT);
+	inspector_free(&inspector);
+}
+
+static void
+under_load_there_is_no_probe(void **state)
+{
+	struct model *model = *state;
+	struct inspector_settings settings = usual_settings(true);
+	struct inspector *inspector;
+
+	assert_int_equal(inspector_new(0, &settings, &inspector), 0);
+	assert_int_equal(live_until_wish(model, inspector, INSPECTOR_EVICT, 0.9), INSPECTOR_NOTHING);
+	assert_int_equal(inspector_verdict(inspector)->outcome, VERDICT_LIKELY);
+	assert_int_equal(live_until_wish(model, inspector, INSPECTOR_EVICT, 0.5), INSPECTOR_EVICT);
+	inspector_free(&inspector);
+}
+
+static void
+a_restart_begins_anew(void **state)
+{
+	struct model *model = *state;
+	struct inspector_settings settings = usual_settings(true);
+	struct inspector *inspector;
+	struct verdict_probes probes;
+
+	assert_int_equal(inspector_new(0, &settings, &inspector), 0);
+	assert_int_equal(live_until_wish(model, inspector, INSPECTOR_EVICT, 0.1), INSPECTOR_EVICT);
+	inspector_restart(inspector, model->now);
+	assert_int_equal(inspector_verdict(inspector)->outcome, VERDICT_WARMING);
+	assert_string_equal(probe_phase(inspector_probe(inspector)), "idle");
+	probe_results(inspector_probe(inspector), &probes);
+	assert_false(probes.running);
+	assert_int_equal(inspector_step(inspector, model->now, 0.1), INSPECTOR_NOTHING);
+	inspector_free(&inspector);
+}
+
+static void
+settings_apply_at_once(void **state)
+{
+	struct model *model = *state;
+	struct inspector_settings settings = usual_settings(false);
+	struct inspector *inspector;
+
+	assert_int_equal(inspector_new(0, &settings, &inspector), 0);
+	(void) live_until_wish(model, inspector, INSPECTOR_EVICT, 0.1);
+	assert_int_equal(inspector_verdict(inspector)->outcome, VERDICT_LIKELY);
+	assert_float_equal(inspector_verdict(inspector)->seconds_to_limit, -1, 0);
+	settings.hard_limit = 64 << 20;
+	inspector_set(inspector, &settings);
+	(void) inspector_step(inspector, model->now, 0.1);
+	assert_true(inspector_verdict(inspector)->seconds_to_limit > 0);
+	settings.verdict.min_rate = 20;
+	inspector_set(inspector, &settings);
+	(void) inspector_step(inspector, model->now, 0.1);
+	assert_int_equal(inspector_verdict(inspector)->outcome, VERDICT_OK);
+	inspector_free(&inspector);
+}
+
 int
 main(void)
 {
@@ -446,6 +568,12 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_filling_cache_is_cleared_by_probe, model_setup, model_teardown),
 		cmocka_unit_test_setup_teardown(a_full_cache_and_a_sawtooth_are_never_confirmed, model_setup,
 						model_teardown),
+		cmocka_unit_test_setup_teardown(a_wish_stands_until_it_is_granted, model_setup, model_teardown),
+		cmocka_unit_test_setup_teardown(a_failed_eviction_ends_the_probe_and_what_it_tore, model_setup,
+						model_teardown),
+		cmocka_unit_test_setup_teardown(under_load_there_is_no_probe, model_setup, model_teardown),
+		cmocka_unit_test_setup_teardown(a_restart_begins_anew, model_setup, model_teardown),
+		cmocka_unit_test_setup_teardown(settings_apply_at_once, model_setup, model_teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -113,7 +113,7 @@ results(void)
 static void
 two_residuals_that_agree_and_stay_confirm(void **state)
 {
-	double from, to;
+	double from, to, evicted;
 	(void) state;
 	assert_string_equal(probe_phase(probe), "idle");
 	assert_int_equal(step(16), PROBE_IDLE);
@@ -128,14 +128,17 @@ two_residuals_that_agree_and_stay_confirm(void **state)
 	assert_int_equal(serve_until_evict(16), 8192);
 	assert_int_equal(evict(), PROBE_PROFILE);
 	assert_int_equal(step(16), PROBE_PROFILE);
-	probe_ages(probe, &sample, &from, &to);
-	assert_float_equal(from, 16384, 0);
-	assert_float_equal(to, 8192, 0);
-	probe_profiled(probe, 16 * 8192);
+	sample.exposure.count[SIGNALS_REQUESTS] += 768; /* the floor was found a while after the eviction */
+	probe_ages(probe, &sample, &from, &to, &evicted);
+	assert_float_equal(from, 16384 + 768, 0);
+	assert_float_equal(to, 8192 + 768, 0);
+	assert_float_equal(evicted, 768, 0);
+	probe_profiled(probe, 16 * 8192, 768);
 	struct verdict_probes found = results();
 	assert_true(found.confirmed);
 	assert_false(found.running);
 	assert_int_equal(found.class, VERDICT_LEAK);
+	assert_int_equal(found.walk_age, 768);
 	assert_int_equal(found.residual_first, 16 * 8192);
 	assert_int_equal(found.residual_second, 16 * 8192);
 	assert_int_equal(found.interval_requests, 16384);
@@ -158,7 +161,7 @@ births_that_do_not_stay_reject(void **state)
 	assert_int_equal(evict(), PROBE_WAIT);
 	serve_until_evict(16);
 	assert_int_equal(evict(), PROBE_PROFILE);
-	probe_profiled(probe, 16 * 8192 * 0.4);
+	probe_profiled(probe, 16 * 8192 * 0.4, 768);
 	assert_false(results().confirmed);
 	assert_int_equal(results().rejected, 1);
 }
@@ -173,7 +176,7 @@ a_walk_that_failed_leaves_it_to_the_floors(void **state)
 	assert_int_equal(evict(), PROBE_WAIT);
 	serve_until_evict(16);
 	assert_int_equal(evict(), PROBE_PROFILE);
-	probe_profiled(probe, -1);
+	probe_profiled(probe, -1, 768);
 	assert_true(results().confirmed);
 	assert_int_equal(results().survived, 0);
 }
@@ -277,7 +280,7 @@ a_buffer_takes_three_raises(void **state)
 		assert_int_equal(evict(), raise < 3 ? PROBE_WAIT : PROBE_PROFILE);
 	}
 	/* It keeps the birth it had: nothing young is there. */
-	probe_profiled(probe, 0);
+	probe_profiled(probe, 0, 768);
 	assert_true(results().confirmed);
 	assert_int_equal(results().class, VERDICT_GROWING_BUFFER);
 }
@@ -298,7 +301,7 @@ a_buffer_known_to_grow_takes_two(void **state)
 	sample.live_bytes += 100000;
 	sample.largest_bytes += 100000;
 	assert_int_equal(evict(), PROBE_PROFILE);
-	probe_profiled(probe, 0);
+	probe_profiled(probe, 0, 768);
 	assert_int_equal(results().class, VERDICT_GROWING_BUFFER);
 }
 
@@ -334,8 +337,23 @@ few_large_blocks_are_confirmed_by_three(void **state)
 		sample.live_objects += 2;
 		assert_int_equal(evict(), raise < 3 ? PROBE_WAIT : PROBE_PROFILE);
 	}
-	probe_profiled(probe, 2 * 65536);
+	probe_profiled(probe, 2 * 65536, 768);
 	assert_int_equal(results().class, VERDICT_LEAK);
+}
+
+/* Thirty times as large as the usual block: two intervals could be a swing. */
+static void
+unusually_large_blocks_take_three_as_well(void **state)
+{
+	(void) state;
+	assert_int_equal(begin(), 0);
+	assert_int_equal(evict(), PROBE_WAIT);
+	for (unsigned raise = 1; raise <= 3; raise++) {
+		serve_until_evict(0);
+		sample.live_bytes += 40 * 30000;
+		sample.live_objects += 40;
+		assert_int_equal(evict(), raise < 3 ? PROBE_WAIT : PROBE_PROFILE);
+	}
 }
 
 static void
@@ -349,7 +367,7 @@ a_library_has_no_blocks_to_count(void **state)
 		sample.foreign_bytes += 100000;
 		assert_int_equal(evict(), i == 0 ? PROBE_WAIT : PROBE_PROFILE);
 	}
-	probe_profiled(probe, 100000);
+	probe_profiled(probe, 100000, 768);
 	assert_int_equal(results().class, VERDICT_LEAK);
 }
 
@@ -388,7 +406,7 @@ few_requests_are_ended_by_the_clock(void **state)
 		sample.live_objects += 20;
 		assert_int_equal(evict(), i == 0 ? PROBE_WAIT : PROBE_PROFILE);
 	}
-	probe_profiled(probe, -1);
+	probe_profiled(probe, -1, 768);
 	assert_true(results().confirmed);
 	assert_float_equal(results().rate, 0, 0); /* no requests: no rate by them */
 }
@@ -515,6 +533,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_buffer_known_to_grow_takes_two, setup, teardown),
 		cmocka_unit_test_setup_teardown(growth_that_no_block_holds_is_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(few_large_blocks_are_confirmed_by_three, setup, teardown),
+		cmocka_unit_test_setup_teardown(unusually_large_blocks_take_three_as_well, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_library_has_no_blocks_to_count, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_crowd_is_waited_for_and_then_held_against_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(few_requests_are_ended_by_the_clock, setup, teardown),

@@ -121,6 +121,7 @@ what_is_written_is_read_exactly(void **state)
 				   .residual_first = any_number(),
 				   .objects_grown = -(int64_t) (any_number() >> 1),
 				   .survived = any_number(),
+				   .walk_age = any_number(),
 				   .rate = any_fraction(),
 				   .rejected_rate = any_fraction()},
 		};

@@ -598,6 +598,36 @@ what_the_probe_confirmed_is_confirmed(void **state)
 	assert_int_equal(verdict.outcome, VERDICT_CONFIRMED);
 }
 
+static double
+filled_again(double age)
+{
+	return age < 700 ? 2000 : 0;
+}
+
+static void
+what_fills_again_after_the_eviction_is_not_blamed(void **state)
+{
+	(void) state;
+	struct verdict_site sites[] = {
+		site_of(1, filled_again, 100000),
+		site_of(2, leaked, 100000),
+	};
+	input.sites = sites;
+	input.site_count = ARRAY_LENGTH(sites);
+	input.probes = (struct verdict_probes){.confirmed = true,
+					       .class = VERDICT_LEAK,
+					       .residual_first = 130000,
+					       .residual_second = 130000,
+					       .interval_requests = 16384,
+					       .walk_age = 768,
+					       .objects_grown = 16384,
+					       .rate = 16};
+	live(&(struct life){.live = sixteen}, 100000);
+	assert_int_equal(verdict.sites[0].site, 2);
+	assert_float_equal(verdict.site_rates[0], 16, 0.5);
+	assert_int_equal(verdict.site_count, 1);
+}
+
 static void
 what_the_probe_rejected_is_a_cache_unless_it_grows_faster(void **state)
 {
@@ -717,6 +747,7 @@ main(void)
 		cmocka_unit_test_setup(no_more_sites_than_there_is_room_for, setup),
 		cmocka_unit_test_setup(without_a_hook_likely_takes_longer, setup),
 		cmocka_unit_test_setup(what_the_probe_confirmed_is_confirmed, setup),
+		cmocka_unit_test_setup(what_fills_again_after_the_eviction_is_not_blamed, setup),
 		cmocka_unit_test_setup(what_the_probe_rejected_is_a_cache_unless_it_grows_faster, setup),
 		cmocka_unit_test_setup(while_a_probe_runs_it_stays_likely, setup),
 		cmocka_unit_test_setup(without_traffic_time_alone_counts, setup),
