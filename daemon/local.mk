@@ -43,7 +43,7 @@ mtlsd_judge = \
 mtlsd_verdict = \
 	daemon/probe.c daemon/probe.h daemon/inspector.c daemon/inspector.h $(mtlsd_judge)
 mtlsd_overseer = \
-	daemon/overseer.c daemon/overseer.h daemon/overseer-internal.h daemon/overseer-watch.c daemon/overseer-act.c \
+	daemon/overseer.c daemon/overseer.h daemon/overseer-internal.h daemon/overseer-watch.c daemon/overseer-act.c daemon/overseer-verb.c \
 	daemon/overseer-repair.c daemon/overseer-view.c
 mtlsd_format = \
 	daemon/portion.h daemon/pprof.c daemon/pprof.h daemon/format.h daemon/format-json.c daemon/format-folded.c daemon/format-pprof.c \

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What the overseer does about a plugin: evicts for its probe, tells what is new, and does what the policy decides. */
-#include "archive.h"
-#include "format.h"
 #include "overseer-internal.h"
 #include "units.h"
 
@@ -12,120 +10,6 @@
 #include <time.h>
 
 enum { LEVEL_ALL = 2 }; /* what can be rebuilt; never what guards against replays */
-
-/* --- words ------------------------------------------------------------------------------------------------------- */
-
-/* Finds words for the likeliest site, if it is another than before. */
-static void
-ward_name_site(const struct sight *sight)
-{
-	struct ward *ward = sight->ward;
-	struct supervisor_place place;
-	uintptr_t site = ward->verdict.site_count > 0 ? ward->verdict.sites[0].site : 0;
-
-	if (site == ward->named_site || ward->verdict.outcome < VERDICT_SUSPECT)
-		return;
-	ward->named_site = site;
-	ward->place[0] = '\0';
-	if (site == 0 || supervisor_resolve(sight->overseer->supervisor, ward->name, site, &place, NULL) < 0)
-		return;
-	const char *slash = strrchr(place.file, '/');
-	if (place.file[0] != '\0')
-		snprintf(ward->place, sizeof(ward->place), " at %.100s (%.120s:%d)",
-			 place.function[0] != '\0' ? place.function : "?", slash != NULL ? slash + 1 : place.file,
-			 place.line);
-	else
-		snprintf(ward->place, sizeof(ward->place), " at %s+0x%" PRIx64, place.module, place.offset);
-}
-
-/* "leaks 16 bytes per request at parse (auth.c:41), 3h10min to its limit": the place belongs to what comes first. */
-static void
-ward_sentence(const struct ward *ward, char *ret, size_t size)
-{
-	char words[300];
-
-	verdict_sentence(&ward->verdict, words, sizeof(words));
-	const char *rest = strstr(words, ", ");
-	int first = (int) (rest != NULL ? (size_t) (rest - words) : strlen(words));
-	snprintf(ret, size, "%.*s%s%s", first, words, ward->verdict.outcome >= VERDICT_SUSPECT ? ward->place : "",
-		 words + first);
-}
-
-/* --- the verbs --------------------------------------------------------------------------------------------------- */
-
-/* Returns what was measured to be gone; negative errno. A routine eviction that gives nothing is no news. */
-static int64_t
-evict(const struct sight *sight, uint64_t target, int level, const char *why, bool is_routine, bool quietly)
-{
-	struct overseer *overseer = sight->overseer;
-	struct ward *ward = sight->ward;
-	struct supervisor_eviction eviction;
-	struct error error = {0};
-	char claimed[32], measured[32];
-
-	int r = supervisor_evict(overseer->supervisor, ward->name, target, level, &eviction, &error);
-	if (r < 0) {
-		if (!quietly)
-			ward_tell(overseer, ward, EVENT_EVICTED, "not evicted %s: %s", why, error.text);
-		return r;
-	}
-	uint64_t freed = eviction.live_before > eviction.live_after ? eviction.live_before - eviction.live_after : 0;
-	bool vain = eviction.claimed == 0 && freed == 0;
-	if (!quietly && eviction.hook && !(vain && is_routine))
-		ward_tell(overseer, ward, EVENT_EVICTED, "evicted %s: it claims %s, %s less are live", why,
-			  units_format_size(eviction.claimed, claimed, sizeof(claimed)),
-			  units_format_size(freed, measured, sizeof(measured)));
-	else if (!quietly && !eviction.hook)
-		ward_tell(overseer, ward, EVENT_EVICTED, "has no evict hook: only free pages were given back");
-	return (int64_t) freed;
-}
-
-static int
-dump_text(const struct sight *sight, char **ret, struct error *error)
-{
-	CLEANUP(supervisor_dump_free) struct supervisor_dump *dump = NULL;
-	json_t *counters = NULL, *words = NULL;
-
-	int r = supervisor_dump(sight->overseer->supervisor, sight->ward->name, 0, &dump, error);
-	if (r < 0)
-		return r;
-	(void) supervisor_words(sight->overseer->supervisor, sight->ward->name, &counters, &words, NULL);
-	json_decref(counters);
-	json_t *reply = format_json(dump, words, 0, false);
-	char *text = reply != NULL ? json_dumps(reply, JSON_INDENT(2)) : NULL;
-	json_decref(reply);
-	if (text == NULL)
-		return error_set(error, -ENOMEM, "out of memory");
-	*ret = text;
-	return 0;
-}
-
-static void
-dump(const struct sight *sight)
-{
-	const struct config *config = sight->config;
-	struct archive_bounds bounds = {config->daemon.dump_count, config->daemon.dump_bytes};
-	struct ward *ward = sight->ward;
-	CLEANUP_FREE char *text = NULL;
-	struct error why = {0};
-	char name[256], size[32];
-
-	if (config->daemon.dump_directory == NULL) {
-		ward_tell(sight->overseer, ward, EVENT_DUMPED,
-			  "not dumped: there is no folder for dumps (daemon.dump_directory)");
-		return;
-	}
-	int r = dump_text(sight, &text, &why);
-	if (r == 0)
-		r = archive_write(config->daemon.dump_directory, &bounds, ward->name, ward->instance,
-				  (uint64_t) time(NULL), text, strlen(text), name, sizeof(name), &why);
-	if (r < 0)
-		ward_tell(sight->overseer, ward, EVENT_DUMPED, "not dumped: %s",
-			  why.code != 0 ? why.text : strerror(-r));
-	else
-		ward_tell(sight->overseer, ward, EVENT_DUMPED, "dumped to %s/%s (%s)", config->daemon.dump_directory,
-			  name, units_format_size(strlen(text), size, sizeof(size)));
-}
 
 /* --- the breaker ------------------------------------------------------------------------------------------------- */
 
@@ -243,7 +127,8 @@ ward_evict(const struct sight *sight, const struct policy_decision *decision)
 			  : ward->policy.evicted_near ? "near its hard limit"
 						      : "above its soft limit";
 
-	int64_t freed = evict(sight, decision->evict_target, decision->evict_level, why, decision->for_limit, quietly);
+	int64_t freed =
+		ward_give_back(sight, decision->evict_target, decision->evict_level, why, decision->for_limit, quietly);
 	if (decision->for_limit)
 		policy_evicted(&ward->policy, sight->now, freed > 0 ? (uint64_t) freed : 0);
 }
@@ -255,7 +140,7 @@ ward_do(struct sight *sight, const struct policy_decision *decision)
 	ward_tell_limits(sight, decision);
 	ward_hold(sight, decision);
 	if ((decision->actions & POLICY_DUMP) != 0)
-		dump(sight);
+		ward_dump(sight);
 	if ((decision->actions & POLICY_EVICT) != 0)
 		ward_evict(sight, decision);
 	if ((decision->actions & POLICY_BREAKER) != 0)

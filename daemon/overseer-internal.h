@@ -130,6 +130,13 @@ void ward_watch(struct sight *sight, const struct supervisor_look *seen);
 void ward_act(struct sight *sight);
 /* Evicts the largest plugin that can. */
 void overseer_relieve(struct overseer *overseer, uint64_t now);
+/* overseer-verb.c. Finds words for the likeliest site, if it is another than before. */
+void ward_name_site(const struct sight *sight);
+void ward_sentence(const struct ward *ward, char *ret, size_t size);
+/* Returns what was measured to be gone; negative errno. A routine eviction that gives nothing is no news. */
+int64_t ward_give_back(const struct sight *sight, uint64_t target, int level, const char *why, bool is_routine,
+		       bool quietly);
+void ward_dump(const struct sight *sight);
 /* overseer-repair.c: begins one, unless one is under way or the overseer ends. */
 void repair_begin(const struct sight *sight, enum policy_reason reason);
 /* For a plugin that has no instance though it should. */
@@ -142,5 +149,5 @@ void overseer_end(struct overseer *overseer, atomic_bool *busy);
 /* overseer-view.c: a journal record and a note. */
 void ward_tell(struct overseer *overseer, struct ward *ward, enum event_kind kind, const char *fmt, ...)
 	PRINTF_LIKE(4, 5);
-/* The same unless such a record was made in the last rest microseconds. */
+/* False: one of that kind was told in the last rest microseconds; else it counts as told now. */
 bool ward_is_due(struct ward *ward, enum event_kind kind, uint64_t now, uint64_t rest);
