@@ -13,7 +13,7 @@
 
 /* Every idle connection holds its pool, and all of it is cleared for every request. The heads it has to hold are small
  * ones of our own making: the gate puts them in place of the clients', and edge-send.c adds the fields of answers. */
-enum { POOL = 4 * 1024 };
+enum { POOL = 3328 };
 
 /* Asked for only while a session is made; ours are set before the handshake begins. */
 static int
