@@ -670,7 +670,8 @@ def flat_reloads(d, pki, files, crl, rounds):
     wait_for(lambda: len(sets(d)) == 1, "old sets to go")
     before, after = seen.values()
     print(f"{rounds} reloads: {results['requests']} requests, {seen}")
-    assert after["rss"] - before["rss"] < 2 << 20, seen
+    if harness.HEAP_LAYER:  # sanitizers keep what is freed for a while
+        assert after["rss"] - before["rss"] < 2 << 20, seen
     assert after["descriptors"] - before["descriptors"] <= 2, seen
 
 
