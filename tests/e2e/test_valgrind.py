@@ -7,7 +7,7 @@ without it, where plugins allocate from the C library, it sees their blocks too.
 import shutil
 
 import pytest
-from harness import ROOT, CtlError
+from harness import HEAP_LAYER, ROOT, CtlError, wait_for
 from plugin_view import plugin, settled
 
 pytestmark = [pytest.mark.long, pytest.mark.skipif(not shutil.which("valgrind"), reason="needs valgrind")]
@@ -48,3 +48,26 @@ def test_a_whole_life_is_clean(daemon):
     settled(d, "cxx")
     client.close()
     d.stop(timeout=300)  # asserts exit code 0; an error or a leak would make it 99
+
+
+@pytest.mark.skipif(not HEAP_LAYER, reason="limits are of supervised heaps")
+def test_what_is_done_by_itself_is_clean(daemon, tmp_path):
+    fever = tmp_path / "fever"
+    fever.touch()
+    eager = dict(warm_up="0s", warm_up_requests=0, on_suspect=["log", "dump", "evict"])
+    d = daemon(plugins=[plugin("hoard", config=dict(leak="20KiB", cache=1000), memory=dict(hard="4MiB", leak=eager)),
+                        plugin("sick", config=dict(sick_when=str(fever)))],
+               settings=dict(dump_directory=str(tmp_path / "dumps")),
+               wrapper=MEMCHECK, limits=dict(handshake_timeout="2min", header_timeout="2min"))
+    client = d.client(timeout=120)
+
+    def text():
+        client.get("/hoard")
+        return d.log_text()
+    wait_for(lambda: "instance 1 replaced by" in text(), "the restart near the limit", timeout=300)
+    wait_for(lambda: "the next try comes in" in text(), "the backoff")
+    fever.unlink()
+    wait_for(lambda: "serves after" in text(), "the start", timeout=300)
+    d.ctl("explain", "hoard")
+    client.close()
+    d.stop(timeout=300)
