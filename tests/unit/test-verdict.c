@@ -367,6 +367,48 @@ the_axis_is_what_explains_it(void **state)
 	assert_float_equal(verdict.rate, 1024, 60);
 }
 
+/* Floors that rise, and levels of which requests and clients explain all but so much each. */
+static void
+levels_are(uint64_t count, double rest_requests, double rest_clients)
+{
+	double floors[SIGNALS_BLOCKS];
+
+	for (unsigned i = 0; i < SIGNALS_BLOCKS; i++)
+		floors[i] = 100000 + i * 4000;
+	floors_are(floors);
+	for (unsigned i = 0; i < SIGNALS_BLOCKS; i++)
+		history.block[0][i].exposure.count[SIGNALS_CLIENTS] = 5 * i;
+	struct signals_moments *moments = &history.moments[0];
+	moments->count = count;
+	moments->yy = 1e12;
+	moments->xx[SIGNALS_REQUESTS][SIGNALS_REQUESTS] = moments->xx[SIGNALS_CLIENTS][SIGNALS_CLIENTS] = 1;
+	/* Requests explain it as far as they go with clients. */
+	moments->xx[SIGNALS_REQUESTS][SIGNALS_CLIENTS] = sqrt((1 - rest_requests) / (1 - rest_clients));
+	moments->xy[SIGNALS_REQUESTS] = sqrt(1 - rest_requests) * 1e6;
+	moments->xy[SIGNALS_CLIENTS] = sqrt(1 - rest_clients) * 1e6;
+	verdict_judge(&input, &verdict);
+	assert_int_equal(verdict.outcome, VERDICT_SUSPECT);
+}
+
+static void
+a_little_evidence_makes_no_axis(void **state)
+{
+	(void) state;
+	levels_are(100, 0.2, 0.02);
+	assert_int_equal(verdict.axis, SIGNALS_CLIENTS);
+	assert_true(verdict.separable);
+	assert_int_equal(verdict.class, VERDICT_CLIENT_STATE);
+	/* Twice as much left over is nothing yet: neighbouring floors depend on each other. */
+	levels_are(100, 0.04, 0.02);
+	assert_int_equal(verdict.axis, SIGNALS_REQUESTS);
+	assert_false(verdict.separable);
+	assert_int_equal(verdict.class, VERDICT_LEAK);
+	levels_are(31, 0.99, 1e-9);
+	assert_false(verdict.separable);
+	levels_are(32, 0.99, 1e-9);
+	assert_true(verdict.separable);
+}
+
 static void
 a_librarys_growth_is_told_apart(void **state)
 {
@@ -738,6 +780,7 @@ main(void)
 		cmocka_unit_test_setup(a_plateau_and_a_step_and_an_end_are_no_leak, setup),
 		cmocka_unit_test_setup(each_gate_refuses_by_itself, setup),
 		cmocka_unit_test_setup(the_axis_is_what_explains_it, setup),
+		cmocka_unit_test_setup(a_little_evidence_makes_no_axis, setup),
 		cmocka_unit_test_setup(a_librarys_growth_is_told_apart, setup),
 		cmocka_unit_test_setup(the_limit_is_reached_in_time, setup),
 		cmocka_unit_test_setup(pages_without_blocks_are_fragmentation, setup),
