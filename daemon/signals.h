@@ -6,7 +6,7 @@
  * over first; it keeps the reading with the fewest live bytes (the floor: what is left when the requests of the moment
  * are not counted) and the exposures at that moment, so that growth between two floors belongs exactly to what was
  * served between them. Blocks stand on a dyadic ladder: a block of scale j+1 is the lower of two blocks of scale j. So
- * seconds to months fit in bounded memory: about 30 KiB an instance.
+ * seconds to months fit in bounded memory: 34 KiB an instance.
  *
  * Beside the ladder stand *moments*: how floor and exposures of each scale vary together over its last 64 to 128
  * blocks. They tell which exposure explains the growth: where their paths bend, so must the floor's. Levels are
