@@ -59,9 +59,10 @@ status_handshakes(const struct endpoint_stats *stats)
 static json_t *
 status_connections(const struct endpoint_stats *stats)
 {
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "open", (json_int_t) stats->open_connections,
-			 "handshaking", (json_int_t) stats->open_handshaking, "queued",
-			 (json_int_t) stats->queued_handshakes, "bad_records", (json_int_t) stats->bad_records,
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "open",
+			 (json_int_t) stats->open_connections, "handshaking", (json_int_t) stats->open_handshaking,
+			 "queued", (json_int_t) stats->queued_handshakes, "queued_total",
+			 (json_int_t) stats->queued_total, "bad_records", (json_int_t) stats->bad_records,
 			 "renegotiations", (json_int_t) stats->renegotiations, "accepted", (json_int_t) stats->accepted,
 			 "refused_total_limit", (json_int_t) stats->refused_total_limit, "refused_address_limit",
 			 (json_int_t) stats->refused_address_limit, "refused_other", (json_int_t) stats->refused_other);

@@ -60,6 +60,7 @@ edge_turn_take(struct edge_connection *connection)
 		turns->last[queue] = &connection->turn_next;
 		turns->queued++;
 		stats_add(connection->endpoint->stats, EDGE_QUEUED, 1);
+		stats_add(connection->endpoint->stats, EDGE_QUEUED_TOTAL, 1);
 	}
 	pthread_mutex_unlock(&turns->lock);
 	return taken;

@@ -54,7 +54,8 @@ enum edge_counter {
 	EDGE_BAD_REQUESTS,
 	EDGE_BAD_RECORDS,
 	EDGE_RENEGOTIATIONS,
-	EDGE_QUEUED, /* gauge */
+	EDGE_QUEUED,       /* gauge */
+	EDGE_QUEUED_TOTAL, /* that ever had to wait */
 	EDGE_REQUESTS,
 	EDGE_OPEN_CONNECTIONS,                             /* gauge */
 	EDGE_OPEN_HANDSHAKING,                             /* gauge */
@@ -131,7 +132,7 @@ struct edge_connection {
 	const struct response *answer; /* its fields are still to go out */
 	size_t staged;                 /* bytes of a head that waits for its body */
 	bool body_follows;             /* with the call after the head's */
-	enum gate_phase phase; /* as the deadlines know it */
+	enum gate_phase phase;         /* as the deadlines know it */
 	struct connection *shared;
 	bool last_words;    /* the client may miss our answer or alert if the close resets it */
 	size_t thrown_away; /* bytes, while LINGERING (the watch thread's) */

@@ -326,6 +326,7 @@ endpoint_stats(const struct endpoint *endpoint, struct endpoint_stats *ret)
 		.bad_records = stats_sum(stats, EDGE_BAD_RECORDS),
 		.renegotiations = stats_sum(stats, EDGE_RENEGOTIATIONS),
 		.queued_handshakes = stats_sum(stats, EDGE_QUEUED),
+		.queued_total = stats_sum(stats, EDGE_QUEUED_TOTAL),
 		.requests = stats_sum(stats, EDGE_REQUESTS),
 		.open_connections = stats_sum(stats, EDGE_OPEN_CONNECTIONS),
 		.open_handshaking = stats_sum(stats, EDGE_OPEN_HANDSHAKING),

@@ -25,6 +25,7 @@ struct endpoint_stats {
 	uint64_t bad_requests;                /* refused by the framing gate */
 	uint64_t bad_records, renegotiations; /* what ended a connection after its handshake */
 	uint64_t queued_handshakes;           /* now: wait for their turn */
+	uint64_t queued_total;                /* that ever did, each time counted */
 	uint64_t requests;                    /* handed to request_begin */
 	uint64_t open_connections, open_handshaking;
 };

@@ -110,7 +110,9 @@ class Server:
         self.config = self.folder / "config"
         self.config.write_text(self.fill(self.text))
         with open(self.folder / "log", "ab") as log:
+            # A session of its own, as the harness gives mtlsd: the kernel shares out the processor by sessions.
             self.process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                            start_new_session=True,
                                             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": str(self.folder)})
         limit = time.monotonic() + 30
         while True:
