@@ -438,6 +438,23 @@ def test_revoked_while_open(daemon, pki, version, tmp_path):
     assert resumed(again(d, stayer_session, version))
 
 
+def test_revoked_while_a_resumed_session_is_open(daemon, pki, tmp_path):
+    """Who came in by a ticket is known as well as who came in by a full handshake."""
+    crl = tmp_path / "crl.pem"
+    crl.write_bytes(pathlib.Path(pki.crl).read_bytes())
+    d = daemon(tls=dict(client_crl=str(crl)))
+    context = harness.mtls_client.make_context(pki.ca, pki.client("resumed-leaver"), "1.2")
+    with harness.mtls_client.Client(*d.address(), context) as first:
+        assert first.get("/echo")[0] == 200
+        session = first.sock.session
+    with harness.mtls_client.Client(*d.address(), context) as client:
+        client.session = session
+        assert client.get("/echo")[0] == 200 and client.sock.session_reused
+        replace(crl, pathlib.Path(pki.write_crl("resumed.pem", "resumed-leaver")).read_bytes())
+        d.ctl("reload", "tls")
+        assert d.ctl("tls")["cut"] == {"revoked": 1}
+
+
 def test_how_soon_a_revoked_connection_is_closed(daemon, pki, tmp_path):
     """Times by the daemon's own log would be circular: the client measures, generously, from the file's change."""
     crl = tmp_path / "crl.pem"
