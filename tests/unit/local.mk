@@ -199,7 +199,7 @@ tests_unit_test_ticket_SOURCES = tests/unit/test-ticket.c daemon/ticket.c daemon
 tests_unit_test_ticket_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS)
 tests_unit_test_chain_cache_SOURCES = tests/unit/test-chain-cache.c daemon/chain-cache.c daemon/chain.c
 tests_unit_test_chain_cache_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) -lpthread
-tests_unit_test_trust_SOURCES = tests/unit/test-trust.c tests/unit/pki-fixture.c tests/unit/pki-fixture.h daemon/trust.c \
+tests_unit_test_trust_SOURCES = tests/unit/test-trust.c tests/unit/pki-fixture.c tests/unit/pki-fixture.h daemon/trust.c daemon/trust-judge.c \
 	daemon/crl.c daemon/chain.c daemon/chain-cache.c daemon/secret.c daemon/error.c
 tests_unit_test_trust_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) -lpthread
 tests_unit_test_credential_SOURCES = tests/unit/test-credential.c tests/unit/pki-fixture.c tests/unit/pki-fixture.h \
