@@ -67,7 +67,8 @@ sentence_rate(struct sentence *sentence, const struct verdict *verdict)
 	if (reach > 0)
 		sentence_add(sentence, " ± %.*f", digits_of(fmin(verdict->rate, reach)), reach);
 	sentence_add(sentence, " bytes per %s", signals_axis_name(verdict->axis));
-	if (!verdict->separable)
+	/* By the request is how anybody would count what cannot be told apart. */
+	if (!verdict->separable && verdict->axis != SIGNALS_REQUESTS)
 		sentence_add(sentence, " (the traffic does not tell other causes apart)");
 }
 

@@ -157,7 +157,11 @@ steady_growth_is_likely_with_its_rate(void **state)
 	assert_non_null(find_test("mann-kendall s (scale"));
 	verdict_sentence(&verdict, text, sizeof(text));
 	assert_ptr_equal(strstr(text, "probably leaks 16.0 ± 0."), text);
-	assert_non_null(strstr(text, " bytes per request (the traffic does not tell other causes apart)"));
+	assert_non_null(strstr(text, " bytes per request"));
+	assert_null(strstr(text, "causes apart"));
+	verdict.axis = SIGNALS_CONNECTIONS;
+	verdict_sentence(&verdict, text, sizeof(text));
+	assert_non_null(strstr(text, " bytes per connection (the traffic does not tell other causes apart)"));
 }
 
 static uint64_t
