@@ -3,9 +3,9 @@
 /* pace.h - how a thread that only reads gives way to those who serve.
  *
  * Priorities do not do it: a woken thread waits for the end of the slice of whoever has the core, and across control
- * groups (or the kernel's autogroups) a nice value says nothing; where it does, a thread that holds what others wait for
- * must not be slow. So a paced thread works for a moment and then sleeps for a longer one, where it holds nothing: what
- * it takes from a core is a share, in pieces too short to be felt.
+ * groups (or the kernel's autogroups) a nice value says nothing; where it does, a thread that holds what others wait
+ * for must not be slow. So a paced thread works for a moment and then sleeps for a longer one, where it holds nothing:
+ * what it takes from a core is a share, in pieces too short to be felt.
  *
  * Threads: each paces itself. Owns: nothing.
  */
