@@ -142,6 +142,22 @@ status_access_log(const struct server *server)
 	return json_pack("{s:I, s:I}", "written", (json_int_t) counts.written, "dropped", (json_int_t) counts.dropped);
 }
 
+static void
+count_expiring(const struct tls_expiry *expiry, void *arg)
+{
+	(void) expiry;
+	(*(unsigned *) arg)++;
+}
+
+static json_t *
+status_expiring(struct endpoint *endpoint)
+{
+	unsigned count = 0;
+
+	tls_store_expiring(endpoint_tls(endpoint), time(NULL), count_expiring, &count);
+	return json_integer(count);
+}
+
 int
 command_status(const struct command_call *call, json_t **ret, struct error *error)
 {
@@ -153,7 +169,7 @@ command_status(const struct command_call *call, json_t **ret, struct error *erro
 
 	endpoint_stats(endpoint, &stats);
 	return command_reply(
-		json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:I, s:s, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o}",
+		json_pack("{s:s, s:s, s:I, s:I, s:I, s:s, s:I, s:s, s:o, s:o, s:o, s:I, s:I, s:o, s:o, s:o, s:o, s:o}",
 			  "version", PACKAGE_VERSION, "state", server_state(server), "pid", (json_int_t) getpid(),
 			  "started", (json_int_t) started, "uptime", (json_int_t) (now > started ? now - started : 0),
 			  "configuration", config->file, "generation", (json_int_t) config->generation, "log_level",
@@ -161,7 +177,7 @@ command_status(const struct command_call *call, json_t **ret, struct error *erro
 			  status_connections(&stats), "handshakes", status_handshakes(&stats), "requests",
 			  (json_int_t) stats.requests, "bad_requests", (json_int_t) stats.bad_requests, "timeouts",
 			  status_timeouts(&stats), "plugins", status_plugins(call), "memory", status_memory(),
-			  "access_log", status_access_log(server)),
+			  "access_log", status_access_log(server), "expiring", status_expiring(endpoint)),
 		ret, error);
 }
 

@@ -182,6 +182,7 @@ static const struct command_column status_columns[] = {
 	{"handshakes, full", "handshakes.full", "count"},
 	{"  resumed", "handshakes.resumed", "count"},
 	{"  refused", "handshakes.refused_total", "count"},
+	{"credentials that end soon", "expiring", "count"},
 	{"requests", "requests", "count"},
 	{"  bad, refused", "bad_requests", "count"},
 	{"plugins", "plugins.total", "count"},
@@ -342,8 +343,8 @@ const struct command command_table[] = {
 			 " generation: int, log_level: string,"
 			 " listeners: [](name: string, address: string, tls: ?string),"
 			 " connections: [string]int, handshakes: (full: int, resumed: int, refused_total: int,"
-			 " refused: [string]int), requests: int, bad_requests: int, timeouts: [string]int,"
-			 " plugins: [string]int, memory: [string]int, access_log: [string]int",
+			 " refused: [string]int), requests: int, bad_requests: int, expiring: int,"
+			 " timeouts: [string]int, plugins: [string]int, memory: [string]int, access_log: [string]int",
 		.run = command_status,
 	},
 	{

@@ -650,6 +650,7 @@ def test_what_ends_soon_is_told(daemon, pki, tmp_path):
     assert any("certificate" in line and "CN=soon" in line and "expires in 3 days" in line for line in told), told
     rows = d.ctl("tls")["expiring"]
     assert [(r["what"], r["days"]) for r in rows] == [("certificate", 3)]
+    assert d.ctl("status")["expiring"] == 1
     d.edit(tls=[dict(d.config["tls"][0], warn_before="1d")])
     d.reload()
     assert d.ctl("tls")["expiring"] == []
