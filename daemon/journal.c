@@ -125,9 +125,38 @@ journal_note(void *block)
 	return true;
 }
 
+/* By its birth: whatever else has come to lie there was born later. */
+static bool
+journal_growth_is_there(const struct journal_growth *growth, const struct heap **ret_heap, uint64_t *ret_word,
+			uint64_t *ret_bytes)
+{
+	uint64_t *side;
+
+	if (growth->bytes <= 0 || !alloc_find(growth->block, ret_heap, &side, ret_bytes))
+		return false;
+	*ret_word = side_load(side);
+	return *ret_word & SIDE_LIVE && !(*ret_word & SIDE_BOOKED) && side_epoch(*ret_word) == growth->epoch;
+}
+
+/* Forgets what has been freed. */
+static void
+journal_growth_sweep(struct journal *journal)
+{
+	const struct heap *heap;
+	uint64_t word, bytes;
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < journal->grown_count; i++)
+		if (journal_growth_is_there(&journal->grown[i], &heap, &word, &bytes))
+			journal->grown[kept++] = journal->grown[i];
+	journal->grown_count = kept;
+}
+
 static struct journal_growth *
 journal_growth_new(struct journal *journal)
 {
+	if (journal->grown_count == JOURNAL_GROWN_MOST)
+		journal_growth_sweep(journal);
 	if (journal->grown_count == journal->grown_room && journal->grown_room < JOURNAL_GROWN_MOST) {
 		unsigned room = journal->grown_room != 0 ? journal->grown_room * 2 : 8;
 		struct scope_space *space = bin_pause();
@@ -156,6 +185,10 @@ journal_grow(const void *before, void *after, uint32_t epoch, int64_t bytes)
 	for (unsigned i = journal->grown_count; i-- > 0 && growth == NULL;)
 		if (journal->grown[i].block == before && journal->grown[i].epoch == epoch)
 			growth = &journal->grown[i];
+	/* What was noted at the new place has been freed since. */
+	for (unsigned i = 0; after != before && i < journal->grown_count; i++)
+		if (journal->grown[i].block == after)
+			journal->grown[i] = (struct journal_growth){0};
 	if (growth != NULL) {
 		growth->block = after;
 		growth->bytes += bytes;
@@ -168,13 +201,9 @@ journal_settle_growth(const struct journal_growth *growth,
 		      void (*visit)(const struct heap *, uint64_t, uint64_t, unsigned, void *), void *ctx)
 {
 	const struct heap *heap;
-	uint64_t *side, bytes;
+	uint64_t word, bytes;
 
-	if (growth->bytes <= 0 || !alloc_find(growth->block, &heap, &side, &bytes))
-		return;
-	uint64_t word = side_load(side);
-	/* By its birth: whatever else has come to lie there was born later. */
-	if (word & SIDE_LIVE && !(word & SIDE_BOOKED) && side_epoch(word) == growth->epoch)
+	if (journal_growth_is_there(growth, &heap, &word, &bytes))
 		visit(heap, word, (uint64_t) growth->bytes < bytes ? (uint64_t) growth->bytes : bytes, 0, ctx);
 }
 

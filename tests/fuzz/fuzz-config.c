@@ -6,6 +6,20 @@
 
 #include <string.h>
 
+/* Somebody with a name of every kind, so that every kind of rule is asked. */
+static const char *const names[] = {"spiffe://example.org/a", NULL}, *const hosts[] = {"a.example.org", NULL},
+			 *const mails[] = {"a@example.org", NULL}, *const addresses[] = {"192.0.2.1", NULL},
+			 *const purposes[] = {"1.3.6.1.5.5.7.3.2", NULL};
+static const struct identity somebody = {
+	.subject = "CN=a,O=b",
+	.issuer = "CN=ca",
+	.serial = "01",
+	.spki_sha256 = "aa",
+	.certificate_sha256 = "bb",
+	.san = {names, hosts, mails, addresses},
+	.purposes = purposes,
+};
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int
@@ -30,8 +44,11 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			const struct config_route *route = &config->routes[i];
 
 			assert(route->allow_count > 0 && route->handler);
-			router_match(router, "GET", NULL, route->path ? route->path : route->prefix, NULL, &match);
+			const char *path = route->path ? route->path : route->prefix;
+			router_match(router, "GET", NULL, path, &(struct access_peer){NULL, NULL}, &match);
 			assert(match.outcome != ROUTER_OK);
+			router_match(router, "GET", NULL, path, &(struct access_peer){&somebody, "192.0.2.1"}, &match);
+			assert(match.outcome != ROUTER_NOT_FOUND || match.route == NULL);
 		}
 		router_free(&router);
 	}

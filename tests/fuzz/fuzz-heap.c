@@ -21,6 +21,7 @@ struct block {
 	size_t size;
 	unsigned char fill;
 	bool booked, arena;
+	int64_t grown; /* under the booking, of a block from before it */
 };
 
 struct model {
@@ -121,14 +122,17 @@ resize(struct model *model, struct input *input, struct block *block)
 {
 	size_t size = take_size(input);
 	void *old = block->p;
+	size_t before = alloc_usable(old);
 	unsigned char *p = alloc_resize(old, size, SITE);
 
 	if (p == NULL)
 		return;
 	for (size_t i = 0, kept = size < block->size ? size : block->size; i < kept; i += kept / 61 + 1)
 		require(p[i] == block->fill, "contents lost in a move");
-	/* One made under this booking stays on it; one of before does not come onto it. */
+	/* One made under this booking stays on it; one of before comes onto it by its growth alone. */
 	fill(model, block, p, size);
+	if (model->booking != NULL && !block->booked && !block->arena)
+		block->grown += (int64_t) alloc_usable(p) - (int64_t) before;
 }
 
 /* Bad pointers of every kind must be found out and change nothing. */
@@ -205,11 +209,15 @@ settle(struct model *model)
 		return;
 	}
 	for (unsigned i = 0; i < BLOCKS; i++) {
-		if (!model->blocks[i].booked)
-			continue;
-		expected_blocks++;
-		expected_bytes += alloc_usable(model->blocks[i].p);
-		model->blocks[i].booked = false;
+		struct block *block = &model->blocks[i];
+		if (block->booked) {
+			expected_blocks++;
+			expected_bytes += alloc_usable(block->p);
+		} else if (block->grown > 0) {
+			expected_bytes += (uint64_t) block->grown;
+		}
+		block->booked = false;
+		block->grown = 0;
 	}
 	journal_switch(NULL);
 	scope_booking_close(&model->booking, 1, 2, &bytes, &blocks);
