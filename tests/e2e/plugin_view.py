@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What tests of plugins ask again and again: a plugin's own counters, its numbers, its gate, its trace."""
+import json
+
 import pytest
 from harness import HEAP_LAYER, wait_for
 
@@ -30,6 +32,12 @@ def wait_counter(d, name, counter, value):
 
 def wait_inflight(d, name, value):
     wait_for(lambda: numbers(d, name)["inflight"] == value, f"{value} requests inside {name}")
+
+
+def is_watched(d, name, instance):
+    """An instance's inspection begins with the overseer's next look, and has memory of its own."""
+    _, out, _ = d.ctl_raw("--json", "explain", name)
+    return out.strip() != "" and json.loads(out).get("instance") == instance
 
 
 def settled(d, name):

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The operator's socket: Varlink by hand, mtlsctl's exit codes, who may do what, and clients that misbehave."""
+import contextlib
 import json
 import os
 import pathlib
@@ -206,7 +207,8 @@ def test_a_client_that_leaves_in_the_middle(d):
             link.send(json.dumps({"method": f"{INTERFACE}.Status"}).encode()[:cut])
     # One that asks and leaves before the reply.
     for _ in range(50):
-        with Varlink(d.socket) as link:
+        # Whom the daemon has no room for, since those before are not all gone yet, it sends away at once.
+        with Varlink(d.socket) as link, contextlib.suppress(BrokenPipeError):
             link.send(json.dumps({"method": f"{INTERFACE}.Dump", "parameters": {"plugin": "leak"}}).encode() + b"\0")
     wait_for(lambda: d.ctl_raw("status")[0] == 0, "the daemon to be done with them")
 

@@ -3,7 +3,7 @@
 import client as mtls_client
 import pytest
 from harness import ROOT, CtlError, default_route, wait_for
-from plugin_view import Gate, counters, needs_layer, numbers, plugin, settled, trace, wait_counter, wait_inflight
+from plugin_view import Gate, counters, is_watched, needs_layer, numbers, plugin, settled, trace, wait_counter, wait_inflight
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -298,6 +298,8 @@ def test_a_hundred_restarts_under_load_lose_nothing_and_keep_nothing(daemon):
     resident, own, descriptors, maps = {}, {}, {}, {}
     for done in many_restarts(d, 100):
         if done in (20, 100):
+            for name in ("leak", "echo"):
+                wait_for(lambda: is_watched(d, name, show(d, name)["plugin"]["instance"]), f"{name} to be watched")
             resident[done], descriptors[done] = d.rss(), d.descriptors()
             own[done] = d.ctl("status")["memory"]["in_use_bytes"]
             with open(f"/proc/{d.pid}/maps") as file:

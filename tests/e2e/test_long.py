@@ -4,7 +4,7 @@ import json
 
 import pytest
 from harness import wait_for
-from plugin_view import needs_layer, plugin, settled
+from plugin_view import is_watched, needs_layer, plugin, settled
 
 KIB, MIB = 1 << 10, 1 << 20
 
@@ -14,12 +14,6 @@ pytestmark = [pytest.mark.long, needs_layer]
 def mappings(d):
     with open(f"/proc/{d.pid}/maps") as file:
         return len(file.readlines())
-
-
-def is_watched(d, name, instance):
-    """An instance's inspection begins with the overseer's next look, and has memory of its own."""
-    _, out, _ = d.ctl_raw("--json", "explain", name)
-    return out.strip() != "" and json.loads(out).get("instance") == instance
 
 
 @pytest.mark.parametrize("name, config", [("leak", {"bytes": 1024}), ("cxx", {}), ("slow", {"delay": "1ms"})])
