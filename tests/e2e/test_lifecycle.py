@@ -3,7 +3,8 @@
 import client as mtls_client
 import pytest
 from harness import ROOT, CtlError, default_route, wait_for
-from plugin_view import Gate, counters, is_watched, needs_layer, numbers, plugin, settled, trace, wait_counter, wait_inflight
+from plugin_view import (Gate, counters, is_watched, needs_layer, numbers, plugin, settled, trace, wait_counter,
+                         wait_inflight)
 
 KIB, MIB = 1 << 10, 1 << 20
 
