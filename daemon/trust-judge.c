@@ -93,17 +93,39 @@ link_read(gnutls_x509_crt_t certificate, struct names *names, struct chain_link 
 	return true;
 }
 
-/* The issuer among the authorities, or else among the certificates the peer sent; NULL: unknown. */
+/* The steps by which GnuTLS proved the path. Names alone do not tell it: whoever holds the key of a revoked authority
+ * can make certificates of the same name and key that lead around it. */
+struct path {
+	struct path_step {
+		gnutls_x509_crt_t certificate, issuer;
+	} steps[2 * CHAIN_SENT];
+	size_t count;
+};
+
+/* GnuTLS's callback carries no argument. */
+static _Thread_local struct path *proving;
+
+static int
+path_note(gnutls_x509_crt_t certificate, gnutls_x509_crt_t issuer, gnutls_x509_crl_t crl, unsigned status)
+{
+	(void) crl;
+	if (!status && issuer && proving->count < ARRAY_LENGTH(proving->steps))
+		proving->steps[proving->count++] = (struct path_step){certificate, issuer};
+	return 0;
+}
+
+/* Who proved the certificate, or else, for one of the authorities, its issuer among them; NULL: trust begins here. */
 static gnutls_x509_crt_t
-find_issuer(const struct trust *trust, gnutls_x509_crt_t certificate, const struct presented *presented)
+find_issuer(const struct trust *trust, gnutls_x509_crt_t certificate, const struct path *path)
 {
 	gnutls_x509_crt_t issuer = NULL;
-	if (gnutls_x509_trust_list_get_issuer(trust->list, certificate, &issuer, 0) == 0)
-		return issuer;
-	for (unsigned i = 1; i < presented->count; i++)
-		if (gnutls_x509_crt_check_issuer(certificate, presented->certificates[i]))
-			return presented->certificates[i];
-	return NULL;
+	for (size_t i = path->count; i > 0; i--)
+		if (path->steps[i - 1].certificate == certificate)
+			return path->steps[i - 1].issuer;
+	if (gnutls_x509_crt_check_issuer(certificate, certificate) ||
+	    gnutls_x509_trust_list_get_issuer(trust->list, certificate, &issuer, 0) < 0)
+		return NULL;
+	return issuer;
 }
 
 static void
@@ -133,15 +155,13 @@ trust_judge_answer(const struct trust *trust, const struct crl_answer *answer, s
 
 /* RFC 5280, 6.3: every certificate of the path but the self-signed root, by the list of its issuer. */
 static enum tls_refusal
-walk_path(const struct trust *trust, const struct presented *presented, time_t now, struct names *names,
-	  struct chain *chain)
+walk_path(const struct trust *trust, gnutls_x509_crt_t certificate, const struct path *path, time_t now,
+	  struct names *names, struct chain *chain)
 {
-	gnutls_x509_crt_t certificate = presented->certificates[0];
 	while (chain->link_count < CHAIN_SENT) {
-		gnutls_x509_crt_t issuer = find_issuer(trust, certificate, presented);
+		gnutls_x509_crt_t issuer = find_issuer(trust, certificate, path);
 		narrow(chain, certificate);
-		/* An anchor whose own issuer is not known is where trust begins. */
-		if (!issuer || gnutls_x509_crt_check_issuer(certificate, certificate))
+		if (!issuer)
 			return TLS_ACCEPTED;
 		if (!link_read(certificate, names, &chain->links[chain->link_count]))
 			return TLS_BAD_CERTIFICATE;
@@ -167,12 +187,17 @@ prove_chain(struct trust *trust, struct presented *presented, time_t now, struct
 					 .data = (unsigned char *) (uintptr_t) GNUTLS_KP_TLS_WWW_CLIENT};
 	/* GnuTLS sorts what it is given. */
 	gnutls_x509_crt_t certificates[CHAIN_SENT];
+	struct path path = {.count = 0};
 	unsigned status = 0;
 	memcpy(certificates, presented->certificates, sizeof(certificates));
-	if (gnutls_x509_trust_list_verify_crt2(trust->list, certificates, presented->count, &purpose, 1, verify_flags,
-					       &status, NULL) < 0)
+	proving = &path;
+	int r = gnutls_x509_trust_list_verify_crt2(trust->list, certificates, presented->count, &purpose, 1,
+						   verify_flags, &status, path_note);
+	proving = NULL;
+	if (r < 0)
 		return TLS_BAD_CERTIFICATE;
-	return status ? refusal_of_status(status) : walk_path(trust, presented, now, names, chain);
+	return status ? refusal_of_status(status)
+		      : walk_path(trust, presented->certificates[0], &path, now, names, chain);
 }
 
 static enum tls_refusal

@@ -105,21 +105,22 @@ pki_der(struct pki *pki, const char *name)
 	return &find(pki, name)->der;
 }
 
-/* A certificate that only lacks what is special about it, and its signature. */
 static struct entry *
-begin(struct pki *pki, const char *name, gnutls_pk_algorithm_t pk, int days)
+add_entry(struct pki *pki, const char *name)
 {
 	struct entry *entry = &pki->entries[pki->count++];
-	unsigned serial = htonl(++pki->serial);
-	time_t now = time(NULL);
 	assert_true(pki->count < ENTRIES);
 	snprintf(entry->name, sizeof(entry->name), "%s", name);
 	must(gnutls_x509_privkey_init(&entry->key));
-	must(gnutls_x509_privkey_generate(entry->key, pk,
-					  pk == GNUTLS_PK_RSA     ? 2048
-					  : pk == GNUTLS_PK_ECDSA ? GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1)
-								  : 0,
-					  0));
+	return entry;
+}
+
+/* All but what is special about it, and its signature. */
+static void
+describe(struct pki *pki, struct entry *entry, const char *name, int days)
+{
+	unsigned serial = htonl(++pki->serial);
+	time_t now = time(NULL);
 	must(gnutls_x509_crt_init(&entry->certificate));
 	must(gnutls_x509_crt_set_version(entry->certificate, 3));
 	must(gnutls_x509_crt_set_serial(entry->certificate, &serial, sizeof(serial)));
@@ -128,6 +129,18 @@ begin(struct pki *pki, const char *name, gnutls_pk_algorithm_t pk, int days)
 	must(gnutls_x509_crt_set_activation_time(entry->certificate, now - (days < 0 ? -days + 1 : 1) * DAY));
 	must(gnutls_x509_crt_set_expiration_time(entry->certificate, now + days * DAY + DAY / 2));
 	must(gnutls_x509_crt_set_key(entry->certificate, entry->key));
+}
+
+static struct entry *
+begin(struct pki *pki, const char *name, const char *subject, gnutls_pk_algorithm_t pk, int days)
+{
+	struct entry *entry = add_entry(pki, name);
+	must(gnutls_x509_privkey_generate(entry->key, pk,
+					  pk == GNUTLS_PK_RSA     ? 2048
+					  : pk == GNUTLS_PK_ECDSA ? GNUTLS_CURVE_TO_BITS(GNUTLS_ECC_CURVE_SECP256R1)
+								  : 0,
+					  0));
+	describe(pki, entry, subject, days);
 	return entry;
 }
 
@@ -136,6 +149,10 @@ finish(struct pki *pki, struct entry *entry, struct entry *issuer)
 {
 	char file[80];
 	gnutls_datum_t pem = {0};
+	unsigned char id[64];
+	size_t size = sizeof(id);
+	must(gnutls_x509_crt_get_subject_key_id(issuer->certificate, id, &size, NULL));
+	must(gnutls_x509_crt_set_authority_key_id(entry->certificate, id, size));
 	must(gnutls_x509_crt_sign2(entry->certificate, issuer->certificate, issuer->key, GNUTLS_DIG_SHA256, 0));
 	must(gnutls_x509_crt_export2(entry->certificate, GNUTLS_X509_FMT_DER, &entry->der));
 	must(gnutls_x509_crt_export2(entry->certificate, GNUTLS_X509_FMT_PEM, &pem));
@@ -148,20 +165,48 @@ finish(struct pki *pki, struct entry *entry, struct entry *issuer)
 	gnutls_free(pem.data);
 }
 
+static void
+make_authority(struct entry *entry)
+{
+	unsigned char id[64];
+	size_t size = sizeof(id);
+	must(gnutls_x509_crt_get_key_id(entry->certificate, 0, id, &size));
+	must(gnutls_x509_crt_set_subject_key_id(entry->certificate, id, size));
+	must(gnutls_x509_crt_set_basic_constraints(entry->certificate, 1, -1));
+	must(gnutls_x509_crt_set_key_usage(entry->certificate, GNUTLS_KEY_KEY_CERT_SIGN | GNUTLS_KEY_CRL_SIGN));
+}
+
 void
 pki_authority(struct pki *pki, const char *name, const char *parent, int days)
 {
-	struct entry *entry = begin(pki, name, GNUTLS_PK_ECDSA, days);
-	must(gnutls_x509_crt_set_basic_constraints(entry->certificate, 1, -1));
-	must(gnutls_x509_crt_set_key_usage(entry->certificate, GNUTLS_KEY_KEY_CERT_SIGN | GNUTLS_KEY_CRL_SIGN));
+	struct entry *entry = begin(pki, name, name, GNUTLS_PK_ECDSA, days);
+	make_authority(entry);
 	finish(pki, entry, parent ? find(pki, parent) : entry);
+}
+
+void
+pki_successor(struct pki *pki, const char *name, const char *of, int days)
+{
+	struct entry *entry = begin(pki, name, of, GNUTLS_PK_ECDSA, days);
+	make_authority(entry);
+	finish(pki, entry, entry);
+}
+
+void
+pki_twin(struct pki *pki, const char *name, const char *of, int days)
+{
+	struct entry *entry = add_entry(pki, name);
+	must(gnutls_x509_privkey_cpy(entry->key, find(pki, of)->key));
+	describe(pki, entry, of, days);
+	make_authority(entry);
+	finish(pki, entry, entry);
 }
 
 void
 pki_leaf(struct pki *pki, const char *name, const char *issuer, gnutls_pk_algorithm_t pk, const char *names,
 	 enum pki_purpose purpose, int days)
 {
-	struct entry *entry = begin(pki, name, pk, days);
+	struct entry *entry = begin(pki, name, name, pk, days);
 	char text[512], *save = NULL;
 	snprintf(text, sizeof(text), "%s", names);
 	for (char *word = strtok_r(text, " ", &save); word; word = strtok_r(NULL, " ", &save))

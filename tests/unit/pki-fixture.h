@@ -19,6 +19,9 @@ void pki_write(struct pki *pki, const char *file, const void *data, size_t size)
 
 /* parent: NULL for a root. Valid from a day ago for so many days. */
 void pki_authority(struct pki *pki, const char *name, const char *parent, int days);
+/* A root with the subject of another authority: the same after a change of its key, or made with its key. */
+void pki_successor(struct pki *pki, const char *name, const char *of, int days);
+void pki_twin(struct pki *pki, const char *name, const char *of, int days);
 enum pki_purpose { PKI_SERVER, PKI_CLIENT };
 /* names: DNS names, separated by blanks. pk: GNUTLS_PK_ECDSA, GNUTLS_PK_RSA, GNUTLS_PK_EDDSA_ED25519. */
 void pki_leaf(struct pki *pki, const char *name, const char *issuer, gnutls_pk_algorithm_t pk, const char *names,

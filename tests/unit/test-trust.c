@@ -13,7 +13,8 @@
 
 enum { DAY = 86400 };
 
-/* ca, other; middle below ca; good, leaver, server-like and expired below ca; deep below middle. */
+/* ca, other; middle below ca; good, leaver, server-like and expired below ca; deep below middle; twin, with middle's
+ * key; heir, of ca's name, and child below it. */
 static struct pki *pki;
 
 static int
@@ -29,6 +30,10 @@ make_pki(void **state)
 	pki_leaf(pki, "server", "ca", GNUTLS_PK_ECDSA, "server", PKI_SERVER, 50);
 	pki_leaf(pki, "expired", "ca", GNUTLS_PK_ECDSA, "expired", PKI_CLIENT, -5);
 	pki_leaf(pki, "deep", "middle", GNUTLS_PK_EDDSA_ED25519, "deep", PKI_CLIENT, 50);
+	pki_twin(pki, "twin", "middle", 200);
+	pki_successor(pki, "heir", "ca", 300);
+	pki_leaf(pki, "child", "heir", GNUTLS_PK_ECDSA, "child", PKI_CLIENT, 50);
+	pki_crl(pki, "heir.crl", "heir", "child", 9);
 	pki_crl(pki, "none.crl", "ca", NULL, 9);
 	pki_crl(pki, "leaver.crl", "ca", "leaver", 9);
 	pki_crl(pki, "leaver-later.crl", "ca", "leaver", 11);
@@ -202,6 +207,60 @@ test_revocation(void **state)
 	trust_unref(&trust);
 }
 
+/* Who holds the key of a revoked authority makes another certificate of it that is in no list. */
+static void
+test_no_way_around_a_revoked_authority(void **state)
+{
+	static const char *const both[] = {"revoked-middle.crl", "middle-none.crl", NULL};
+	static const char *const ways[][3] = {
+		{"middle"}, {"twin", "middle"}, {"middle", "twin"}, {"twin", "middle", "twin"}};
+	(void) state;
+	joined("both.crl", both);
+	for (int required = 0; required < 2; required++) {
+		struct trust *trust = load("ca.pem", required ? "both.crl" : "revoked-middle.crl",
+					   required ? CONFIG_CRL_REQUIRED : CONFIG_CRL_SOFT);
+		for (size_t i = 0; i < ARRAY_LENGTH(ways); i++) {
+			struct chain_bytes sent[4] = {{pki_der(pki, "deep")->data, pki_der(pki, "deep")->size}};
+			struct chain *chain = NULL;
+			size_t count = 1;
+			for (; count < 4 && ways[i][count - 1]; count++)
+				sent[count] = (struct chain_bytes){pki_der(pki, ways[i][count - 1])->data,
+								   pki_der(pki, ways[i][count - 1])->size};
+			assert_int_equal(trust_check(trust, sent, count, time(NULL), &chain), TLS_REVOKED);
+		}
+		trust_unref(&trust);
+	}
+}
+
+/* An authority keeps its name when it changes its key, and has a list by each. */
+static void
+test_an_authority_that_changes_its_key(void **state)
+{
+	static const char *const orders[][2][3] = {{{"ca.pem", "heir.pem"}, {"leaver.crl", "heir.crl"}},
+						   {{"heir.pem", "ca.pem"}, {"leaver.crl", "heir.crl"}},
+						   {{"ca.pem", "heir.pem"}, {"heir.crl", "leaver.crl"}}};
+	static const char *const forged[] = {"leaver.crl", "forged.crl", NULL};
+	time_t now = time(NULL);
+	(void) state;
+	for (size_t i = 0; i < ARRAY_LENGTH(orders); i++) {
+		struct trust *trust =
+			load(joined("keys.pem", orders[i][0]), joined("keys.crl", orders[i][1]), CONFIG_CRL_REQUIRED);
+		assert_int_equal(check(trust, "good", NULL, now, NULL), TLS_ACCEPTED);
+		assert_int_equal(check(trust, "leaver", NULL, now, NULL), TLS_REVOKED);
+		assert_int_equal(check(trust, "child", NULL, now, NULL), TLS_REVOKED);
+		trust_unref(&trust);
+	}
+	/* By one key only: by name it covers what the other signed. */
+	struct trust *trust = load(joined("keys.pem", orders[0][0]), "leaver.crl", CONFIG_CRL_REQUIRED);
+	assert_int_equal(check(trust, "child", NULL, now, NULL), TLS_ACCEPTED);
+	trust_unref(&trust);
+	/* A list of the name that neither key has signed. */
+	struct config_tls tls = tls_of("heir.pem", joined("keys.crl", forged), CONFIG_CRL_SOFT);
+	struct error error = {0};
+	assert_true(trust_load(&tls, NULL, &trust, &error) < 0);
+	assert_non_null(strstr(error.text, "list 1 names an authority of client_ca as its issuer but is not signed"));
+}
+
 static void
 test_looking_again(void **state)
 {
@@ -365,6 +424,8 @@ main(void)
 		cmocka_unit_test(test_who_is_let_in),
 		cmocka_unit_test(test_a_proof_says_what_it_rests_on),
 		cmocka_unit_test(test_revocation),
+		cmocka_unit_test(test_no_way_around_a_revoked_authority),
+		cmocka_unit_test(test_an_authority_that_changes_its_key),
 		cmocka_unit_test(test_looking_again),
 		cmocka_unit_test(test_a_client_that_returns_costs_no_proof),
 		cmocka_unit_test(test_new_lists_forget_only_whom_they_name),
