@@ -210,3 +210,22 @@ crowd_receive(struct crowd *crowd, uint64_t now)
 	}
 	crowd->due = due;
 }
+
+unsigned
+crowd_size(const struct crowd *crowd)
+{
+	unsigned size = 0;
+
+	for (unsigned i = 0; i < TRAFFIC_LINES; i++)
+		size += crowd->lines[i].request != NULL;
+	return size;
+}
+
+void
+crowd_leave(struct crowd *crowd)
+{
+	for (unsigned i = 0; i < TRAFFIC_LINES; i++) {
+		if (crowd->lines[i].connection != NULL)
+			line_close(&crowd->lines[i]);
+	}
+}

@@ -17,5 +17,9 @@ int crowd_new(struct stage *stage, struct traffic *traffic, struct crowd **ret);
 void crowd_send(struct crowd *crowd, const struct traffic_next *next, uint64_t began);
 /* Takes the answers that are due by now (microseconds of the timeline). */
 void crowd_receive(struct crowd *crowd, uint64_t now);
+/* Closes all connections. No request may be under way. */
+void crowd_leave(struct crowd *crowd);
+/* Requests under way. */
+unsigned crowd_size(const struct crowd *crowd);
 /* When the next answer is due. */
 uint64_t crowd_due(const struct crowd *crowd);

@@ -24,9 +24,8 @@ enum {
 
 static const char usage[] =
 	"usage: tests/leaks/evaluate [OPTION...]\n"
-	"  --half tune|heldout|beyond|all   which families (SPLIT); default: tune\n"
+	"  --part tune|validation|sealed|beyond|all   which families (SPLIT); default: tune\n"
 	"  --only NAME               this family only; may be given again\n"
-	"  --also NAME               this family too, of whichever half\n"
 	"  --shape steady|diurnal|bursty\n"
 	"  --hook yes|no             plugins whose eviction hook is known, or is not; default: both\n"
 	"  --kind leaky|clean\n"
@@ -39,8 +38,8 @@ static const char usage[] =
 	"  --figures                 figures at the end\n"
 	"  --check                   fail if a clean family is CONFIRMED or a leaky one is not found\n"
 	"  --records FOLDER          keeps a record of each run's end there, for mtlsctl replay\n"
-	"  --labels FOLDER           SPLIT and labels; default: this folder\n"
-	"  --plugins FOLDER          default: beside this program\n";
+	"  --labels FOLDER           SPLIT and the parts with their labels; default: this folder\n"
+	"  --plugins FOLDER          the parts with the built plugins; default: beside this program\n";
 
 struct plan {
 	struct run_order *orders;
@@ -51,13 +50,13 @@ struct plan {
 static struct {
 	struct label labels[FAMILIES];
 	size_t label_count;
-	const char *only[FAMILIES], *also, *records;
+	const char *only[FAMILIES], *records;
 	size_t only_count;
-	unsigned half, seeds, clean_seeds, first_seed, jobs;
+	unsigned part, seeds, clean_seeds, first_seed, jobs;
 	int shape, hook, leaky; /* -1: all */
 	bool runs, trace, figures, check;
 	char folder[PATH_MAX], plugins[PATH_MAX];
-} options = {.half = LABEL_TUNE, .seeds = 2, .first_seed = 1, .shape = -1, .hook = -1, .leaky = -1, .folder = "."};
+} options = {.part = LABEL_TUNE, .seeds = 2, .first_seed = 1, .shape = -1, .hook = -1, .leaky = -1, .folder = "."};
 
 /* --- the plan ---------------------------------------------------------------------------------------------------- */
 
@@ -70,9 +69,7 @@ is_wanted(const struct label *label)
 		if (strcmp(options.only[i], label->name) == 0)
 			return true;
 	}
-	if (options.also != NULL && strcmp(options.also, label->name) == 0)
-		return true;
-	return options.only_count == 0 && (label->half & options.half) != 0;
+	return options.only_count == 0 && (label->part & options.part) != 0;
 }
 
 static unsigned
@@ -195,7 +192,7 @@ plan_run(struct plan *plan)
 static bool
 is_summed(const struct label *label)
 {
-	return !label->foreign && label->half != LABEL_BEYOND;
+	return !label->foreign && label->part != LABEL_BEYOND;
 }
 
 static void
@@ -249,7 +246,7 @@ print_table(const struct plan *plan)
 			score_clear(&sums[leaky][hook]);
 }
 
-/* What must hold for every run, tuned on or not: clean is never CONFIRMED; of the tune half each leak is found. */
+/* What must hold for every run, tuned on or not: clean is never CONFIRMED; of those tuned on each leak is found. */
 static int
 check(const struct plan *plan)
 {
@@ -286,6 +283,15 @@ word_index(const char *word, const char *const *words, int count)
 }
 
 static unsigned
+read_part(const char *word)
+{
+	static const char *const words[] = {"tune", "validation", "sealed", "beyond", "all"};
+	int number = word_index(word, words, ARRAY_LENGTH(words));
+
+	return number == ARRAY_LENGTH(words) - 1 ? LABEL_ALL : 1U << number;
+}
+
+static unsigned
 read_number(const char *text)
 {
 	char *end;
@@ -301,13 +307,11 @@ read_number(const char *text)
 static void
 read_options(int argc, char **argv)
 {
-	static const char *const halves[] = {"", "tune", "heldout", "", "beyond", "", "", "all"},
-				 *const hooks[] = {"no", "yes"}, *const shapes[] = {"steady", "diurnal", "bursty"},
+	static const char *const hooks[] = {"no", "yes"}, *const shapes[] = {"steady", "diurnal", "bursty"},
 				 *const kinds[] = {"clean", "leaky"};
 	static const struct option rows[] = {
-		{"half", required_argument, NULL, 'h'},
+		{"part", required_argument, NULL, 'h'},
 		{"only", required_argument, NULL, 'o'},
-		{"also", required_argument, NULL, 'a'},
 		{"shape", required_argument, NULL, 's'},
 		{"hook", required_argument, NULL, 'k'},
 		{"kind", required_argument, NULL, 'd'},
@@ -329,13 +333,10 @@ read_options(int argc, char **argv)
 	while ((option = getopt_long(argc, argv, "", rows, NULL)) != -1) {
 		switch (option) {
 		case 'h':
-			options.half = (unsigned) word_index(optarg, halves, ARRAY_LENGTH(halves));
+			options.part = read_part(optarg);
 			break;
 		case 'o':
 			options.only[options.only_count++ % FAMILIES] = optarg;
-			break;
-		case 'a':
-			options.also = optarg;
 			break;
 		case 'w':
 			options.records = optarg;
@@ -410,6 +411,6 @@ main(int argc, char **argv)
 	plan_run(&plan);
 	print_table(&plan);
 	if (options.figures)
-		figures_print(plan.orders, plan.results, plan.count);
+		figures_print(plan.orders, plan.results, plan.count, options.part);
 	return options.check ? check(&plan) : 0;
 }

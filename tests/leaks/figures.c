@@ -5,7 +5,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 /* Bytes a request of the leaks the stricter bar is about. */
 static const double LARGE = 4;
@@ -14,6 +13,7 @@ struct chosen {
 	const struct run_order *orders;
 	const struct run_result *results;
 	size_t count;
+	enum label_part part;
 };
 
 static bool
@@ -41,28 +41,45 @@ is_clean(const struct label *label)
 }
 
 static struct score
-sum_heldout(const struct chosen *chosen, bool hook, bool (*is_wanted)(const struct label *))
+sum_part(const struct chosen *chosen, bool hook, bool (*is_wanted)(const struct label *))
 {
 	struct score score = {0};
 
 	for (size_t i = 0; i < chosen->count; i++) {
 		const struct run_order *order = &chosen->orders[i];
-		if (order->label->half == LABEL_HELDOUT && order->hook == hook && is_wanted(order->label))
+		if (order->label->part == chosen->part && order->hook == hook && is_wanted(order->label))
 			score_add(&score, order, &chosen->results[i]);
 	}
 	return score;
 }
 
 static struct score
-sum_family(const struct chosen *chosen, bool hook, const char *name)
+sum_bar(const struct chosen *chosen, bool hook, unsigned bar)
 {
 	struct score score = {0};
 
 	for (size_t i = 0; i < chosen->count; i++) {
-		if (chosen->orders[i].hook == hook && strcmp(chosen->orders[i].label->name, name) == 0)
-			score_add(&score, &chosen->orders[i], &chosen->results[i]);
+		const struct run_order *order = &chosen->orders[i];
+		if (order->label->part == chosen->part && order->hook == hook && order->label->bar == bar)
+			score_add(&score, order, &chosen->results[i]);
 	}
 	return score;
+}
+
+static const char *
+part_word(const struct chosen *chosen)
+{
+	return chosen->part == LABEL_SEALED ? "heldout" : label_part_name(chosen->part);
+}
+
+/* kind.part.what: valid until the next call. */
+static const char *
+name_of(const struct chosen *chosen, const char *kind, const char *what)
+{
+	static char name[96];
+
+	(void) snprintf(name, sizeof(name), "%s.%s.%s", kind, part_word(chosen), what);
+	return name;
 }
 
 static void
@@ -94,22 +111,23 @@ slowest(const char *name, struct score_list *latency, unsigned runs)
 static void
 print_verdicts(const struct chosen *chosen)
 {
-	struct score clean = sum_heldout(chosen, true, is_clean), own = sum_heldout(chosen, true, is_own_leak);
-	struct score large = sum_heldout(chosen, true, is_large), small = sum_heldout(chosen, true, is_small);
+	struct score clean = sum_part(chosen, true, is_clean), own = sum_part(chosen, true, is_own_leak);
+	struct score large = sum_part(chosen, true, is_large), small = sum_part(chosen, true, is_small);
 
 	if (clean.runs > 0) {
-		figure("verdict.heldout.clean_runs", clean.runs, "runs");
-		figure("verdict.heldout.false_confirmed", clean.goal + own.early, "runs");
+		figure(name_of(chosen, "verdict", "clean_runs"), clean.runs, "runs");
+		figure(name_of(chosen, "verdict", "false_confirmed"), clean.goal + own.early, "runs");
 	}
-	ratio("verdict.heldout.recall", large.found, large.runs);
-	ratio("verdict.heldout.recall_1B", small.found, small.runs);
-	ratio("verdict.heldout.site_first", own.site_first, own.sited);
-	ratio("verdict.heldout.axis", own.axis_right, own.axis_told);
-	ratio("verdict.heldout.axis_told", own.axis_told, own.axed);
+	ratio(name_of(chosen, "verdict", "recall"), large.found, large.runs);
+	ratio(name_of(chosen, "verdict", "recall_1B"), small.found, small.runs);
+	ratio(name_of(chosen, "verdict", "site_first"), own.site_first, own.sited);
+	ratio(name_of(chosen, "verdict", "axis"), own.axis_right, own.axis_told);
+	ratio(name_of(chosen, "verdict", "axis_told"), own.axis_told, own.axed);
 	if (own.rate_error.count > 0) {
-		figure("verdict.heldout.rate_error", 100 * score_quantile(&own.rate_error, 0.5), "percent");
-		figure("verdict.heldout.rate_error_p95", 100 * score_quantile(&own.rate_error, 0.95), "percent");
-		ratio("verdict.heldout.rate_within_25", own.rate_near, own.rated);
+		figure(name_of(chosen, "verdict", "rate_error"), 100 * score_quantile(&own.rate_error, 0.5), "percent");
+		figure(name_of(chosen, "verdict", "rate_error_p95"), 100 * score_quantile(&own.rate_error, 0.95),
+		       "percent");
+		ratio(name_of(chosen, "verdict", "rate_within_25"), own.rate_near, own.rated);
 	}
 	score_clear(&clean);
 	score_clear(&own);
@@ -120,8 +138,8 @@ print_verdicts(const struct chosen *chosen)
 static void
 print_without_hook(const struct chosen *chosen)
 {
-	struct score clean = sum_heldout(chosen, false, is_clean), own = sum_heldout(chosen, false, is_own_leak);
-	struct score large = sum_heldout(chosen, false, is_large), small = sum_heldout(chosen, false, is_small);
+	struct score clean = sum_part(chosen, false, is_clean), own = sum_part(chosen, false, is_own_leak);
+	struct score large = sum_part(chosen, false, is_large), small = sum_part(chosen, false, is_small);
 
 	if (clean.runs > 0) {
 		figure("verdict.nohook.clean_runs", clean.runs, "runs");
@@ -143,7 +161,7 @@ print_without_hook(const struct chosen *chosen)
 static void
 print_latencies(const struct chosen *chosen)
 {
-	struct score sixteen = sum_family(chosen, true, "every_request"), one = sum_family(chosen, true, "one_byte");
+	struct score sixteen = sum_bar(chosen, true, 16), one = sum_bar(chosen, true, 1);
 
 	slowest("verdict.16B.suspect", &sixteen.latency[VERDICT_SUSPECT], sixteen.runs);
 	slowest("verdict.16B.confirmed", &sixteen.latency[VERDICT_CONFIRMED], sixteen.runs);
@@ -156,21 +174,19 @@ print_latencies(const struct chosen *chosen)
 static void
 print_baseline(const struct chosen *chosen, enum baseline_kind kind)
 {
-	struct score clean = sum_heldout(chosen, false, is_clean), large = sum_heldout(chosen, false, is_large);
-	struct score sixteen = sum_family(chosen, false, "every_request"), one = sum_family(chosen, false, "one_byte");
-	char name[64];
+	struct score clean = sum_part(chosen, false, is_clean), large = sum_part(chosen, false, is_large);
+	struct score sixteen = sum_bar(chosen, false, 16), one = sum_bar(chosen, false, 1);
+	char name[64], who[32];
 
+	(void) snprintf(who, sizeof(who), "baseline.%s", baseline_name(kind));
 	if (clean.runs > 0) {
-		(void) snprintf(name, sizeof(name), "baseline.%s.heldout.clean_runs", baseline_name(kind));
-		figure(name, clean.runs, "runs");
-		(void) snprintf(name, sizeof(name), "baseline.%s.heldout.false_confirmed", baseline_name(kind));
-		figure(name, clean.alarms[kind], "runs");
+		figure(name_of(chosen, who, "clean_runs"), clean.runs, "runs");
+		figure(name_of(chosen, who, "false_confirmed"), clean.alarms[kind], "runs");
 	}
-	(void) snprintf(name, sizeof(name), "baseline.%s.heldout.recall", baseline_name(kind));
-	ratio(name, large.alarms[kind], large.runs);
-	(void) snprintf(name, sizeof(name), "baseline.%s.16B.confirmed", baseline_name(kind));
+	ratio(name_of(chosen, who, "recall"), large.alarms[kind], large.runs);
+	(void) snprintf(name, sizeof(name), "%s.16B.confirmed", who);
 	slowest(name, &sixteen.alarm_latency[kind], sixteen.runs);
-	(void) snprintf(name, sizeof(name), "baseline.%s.1B.confirmed", baseline_name(kind));
+	(void) snprintf(name, sizeof(name), "%s.1B.confirmed", who);
 	slowest(name, &one.alarm_latency[kind], one.runs);
 	score_clear(&clean);
 	score_clear(&large);
@@ -179,9 +195,9 @@ print_baseline(const struct chosen *chosen, enum baseline_kind kind)
 }
 
 void
-figures_print(const struct run_order *orders, const struct run_result *results, size_t count)
+figures_print(const struct run_order *orders, const struct run_result *results, size_t count, enum label_part part)
 {
-	const struct chosen chosen = {orders, results, count};
+	const struct chosen chosen = {orders, results, count, part};
 
 	print_verdicts(&chosen);
 	print_latencies(&chosen);

@@ -6,6 +6,7 @@
  */
 #include "run.h"
 
-/* Held-out families for the rates; every_request and one_byte for the latencies, wherever they stand. A figure nothing
- * was run for is left out. */
-void figures_print(const struct run_order *orders, const struct run_result *results, size_t count);
+/* Of the families of one part: rates of all of them, latencies of those that stand for a bar. The sealed part is what
+ * figures call "heldout". A figure nothing was run for is left out. */
+void figures_print(const struct run_order *orders, const struct run_result *results, size_t count,
+		   enum label_part part);

@@ -16,6 +16,9 @@ close_file(FILE **file)
 		(void) fclose(*file);
 }
 
+/* What chance does to a thousand events or more; where there are fewer, the label says so. */
+static const double SPREAD = 0.05;
+
 /* --- words ------------------------------------------------------------------------------------------------------- */
 
 /* A bit for each of the words "a|b". */
@@ -110,6 +113,12 @@ read_line(struct label *label, const char *key, const char *value)
 		return (label->bytes = strtod(value, NULL)) > 0;
 	if (strcmp(key, "least") == 0)
 		return (label->least = strtod(value, NULL)) > 0;
+	if (strcmp(key, "spread") == 0)
+		return (label->spread = strtod(value, NULL)) > 0;
+	if (strcmp(key, "bound") == 0)
+		return (label->bound = strtod(value, NULL)) > 0;
+	if (strcmp(key, "bar") == 0)
+		return (label->bar = (unsigned) strtoul(value, NULL, 10)) > 0;
 	if (strcmp(key, "axis") == 0)
 		return (label->axes = read_bits(value, axis_word, SIGNALS_AXES)) != 0;
 	if (strcmp(key, "accept") == 0)
@@ -127,10 +136,39 @@ read_line(struct label *label, const char *key, const char *value)
 	return false;
 }
 
+const char *
+label_part_name(enum label_part part)
+{
+	switch (part) {
+	case LABEL_TUNE:
+		return "tune";
+	case LABEL_VALIDATION:
+		return "validation";
+	case LABEL_SEALED:
+		return "sealed";
+	case LABEL_BEYOND:
+		return "beyond";
+	default:
+		return "all";
+	}
+}
+
+static bool
+read_part(const char *word, enum label_part *ret)
+{
+	for (unsigned part = 1; part < LABEL_ALL; part *= 2) {
+		if (strcmp(word, label_part_name(part)) == 0) {
+			*ret = part;
+			return true;
+		}
+	}
+	return false;
+}
+
 int
 label_read(const char *folder, const char *name, struct label *ret)
 {
-	struct label label = {.requests = 250000, .mix = traffic_default_mix()};
+	struct label label = {.requests = 250000, .spread = SPREAD, .mix = traffic_default_mix()};
 	char path[PATH_MAX], line[256];
 	unsigned number = 0;
 
@@ -161,7 +199,7 @@ label_read(const char *folder, const char *name, struct label *ret)
 int
 label_read_all(const char *folder, struct label *ret, size_t room)
 {
-	char path[PATH_MAX], line[256], half[16], kind[16], name[32];
+	char path[PATH_MAX], line[256], part[16], kind[16], name[32];
 	size_t count = 0;
 
 	(void) snprintf(path, sizeof(path), "%s/SPLIT", folder);
@@ -171,16 +209,18 @@ label_read_all(const char *folder, struct label *ret, size_t room)
 		return -ENOENT;
 	}
 	while (fgets(line, sizeof(line), file) != NULL) {
-		if (line[0] == '#' || sscanf(line, "%15s %15s %31s", half, kind, name) != 3)
+		if (line[0] == '#' || sscanf(line, "%15s %15s %31s", part, kind, name) != 3)
 			continue;
 		if (count == room)
 			return -E2BIG;
-		int r = label_read(folder, name, &ret[count]);
+		(void) snprintf(path, sizeof(path), "%s/%s", folder, part);
+		int r = label_read(path, name, &ret[count]);
 		if (r < 0)
 			return r;
-		ret[count].half = strcmp(half, "tune") == 0      ? LABEL_TUNE
-				  : strcmp(half, "heldout") == 0 ? LABEL_HELDOUT
-								 : LABEL_BEYOND;
+		if (!read_part(part, &ret[count].part)) {
+			(void) fprintf(stderr, "%s: SPLIT knows no part \"%s\"\n", name, part);
+			return -EINVAL;
+		}
 		if (ret[count].leaky != (strcmp(kind, "leaky") == 0)) {
 			(void) fprintf(stderr, "%s: SPLIT and label do not agree\n", name);
 			return -EINVAL;

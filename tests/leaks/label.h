@@ -10,11 +10,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum label_half { LABEL_TUNE = 1, LABEL_HELDOUT = 2, LABEL_BEYOND = 4, LABEL_ALL = 7 };
+/* The parts of SPLIT, as bits. */
+enum label_part { LABEL_TUNE = 1, LABEL_VALIDATION = 2, LABEL_SEALED = 4, LABEL_BEYOND = 8, LABEL_ALL = 15 };
+const char *label_part_name(enum label_part part);
 
 struct label {
 	char name[32];
-	enum label_half half;
+	enum label_part part;
 	bool leaky;
 	bool foreign;       /* it leaks into the foreign heap */
 	char site[64];      /* function that allocates what leaks; "": not told */
@@ -26,10 +28,14 @@ struct label {
 	uint64_t reload_at; /* requests after which it is reloaded with reload; 0: never */
 	char reload[64];    /* YAML of one setting, "history: yes" */
 	double least;       /* bytes a request the leak is at least, for the bars */
+	double spread;      /* how far chance may take a run from `bytes`, as a share of it */
+	double bound;       /* clean: class bytes it holds at most beside its requests; 0: not told */
+	unsigned bar;       /* bytes a request of those bars about latency it stands for; 0: none */
 	struct traffic_mix mix;
 };
 
-/* folder: where the labels lie. On failure a sentence is printed. */
+/* folder: where NAME.label lies. On failure a sentence is printed. */
 int label_read(const char *folder, const char *name, struct label *ret);
-/* All families that SPLIT names, in its order; at most room. Returns how many, or a negative errno. */
+/* All families that SPLIT names, in its order, each from its part's folder; at most room. Returns how many, or a
+ * negative errno. */
 int label_read_all(const char *folder, struct label *ret, size_t room);

@@ -1,34 +1,41 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 # The corpus of leaks and of what only looks like one, and the program that runs it (README.md). Built on demand:
-# `make leaks`; adding a family: its row here, NAME.c, NAME.label, its line in SPLIT.
+# `make leaks`; adding a family: its name here, NAME.c and NAME.label in the folder of its part, its line in SPLIT.
 
-leak_families = \
-	tests/leaks/a_to_b.so tests/leaks/abort_path.so tests/leaks/after_reload.so tests/leaks/background.so \
-	tests/leaks/burst.so tests/leaks/client_state.so tests/leaks/connection.so tests/leaks/cycle.so \
-	tests/leaks/decision_cache.so tests/leaks/deferred_free.so tests/leaks/diurnal.so \
-	tests/leaks/error_path.so tests/leaks/every_request.so tests/leaks/four_bytes.so \
-	tests/leaks/fragmentation.so tests/leaks/handshake.so tests/leaks/hmac_contexts.so \
-	tests/leaks/late_onset.so tests/leaks/lazy_init.so tests/leaks/libc_tree.so tests/leaks/listeners.so \
-	tests/leaks/log_ring.so tests/leaks/lru_huge.so tests/leaks/lru_large.so tests/leaks/lru_small.so \
-	tests/leaks/module_store.so tests/leaks/one_byte.so tests/leaks/one_client.so tests/leaks/one_percent.so \
-	tests/leaks/one_route.so tests/leaks/pool.so tests/leaks/request_store.so tests/leaks/route_context.so \
-	tests/leaks/sawtooth_long.so tests/leaks/sawtooth_short.so tests/leaks/resized.so tests/leaks/session_log.so tests/leaks/slow_table.so tests/leaks/step.so \
-	tests/leaks/timeout_path.so tests/leaks/trickle.so tests/leaks/ttl_cache.so tests/leaks/under_lru.so \
-	tests/leaks/under_sawtooth.so tests/leaks/vector.so
-leak_headers = tests/leaks/corpus.h tests/leaks/cache.h
-EXTRA_PROGRAMS += $(leak_families)
+leak_tune = \
+	a_to_b abort_path after_reload background burst client_state connection cycle decision_cache deferred_free \
+	diurnal error_path every_request four_bytes fragmentation handshake hmac_contexts late_onset lazy_init \
+	libc_tree listeners log_ring lru_huge lru_large lru_small module_store one_byte one_client one_percent \
+	one_route pool request_store resized route_context sawtooth_long sawtooth_short session_log step timeout_path \
+	trickle ttl_cache under_lru under_sawtooth vector
+leak_validation = \
+	clock_small error_builder expired_certificate generation_flip header_copies idle_sessions interned_words \
+	key_ring late_free lazy_routes line_buffer nonce_store page_pool probe_table rehash_index reloaded_patterns \
+	sampler_pages seats segmented_large session_timers slab_slots sparse_marks spool_batches subject_trie \
+	ticket_queue upload_bodies watched_client wheel_ttl
+leak_sealed =
+leak_beyond = slow_table
+leak_paths = $(leak_tune:%=tests/leaks/tune/%) $(leak_validation:%=tests/leaks/validation/%) \
+	$(leak_sealed:%=tests/leaks/sealed/%) $(leak_beyond:%=tests/leaks/beyond/%)
+leak_families = $(leak_paths:%=%.so)
+leak_headers = \
+	plugins/include/mtlsd/plugin.h tests/leaks/corpus.h tests/leaks/cache.h tests/leaks/lru.h tests/leaks/batch.h tests/leaks/sawtooth.h
 CLEANFILES += $(leak_families)
+$(leak_families): %.so: %.c $(leak_headers)
+	$(AM_V_CC)$(MKDIR_P) $(@D) && $(CC) $(MODULE_CPPFLAGS) $(CPPFLAGS) $(MODULE_CFLAGS) $(CFLAGS) $(MODULE_LDFLAGS) $(LDFLAGS) -o $@ $<
 
+leak_course = \
+	tests/leaks/label.c tests/leaks/label.h tests/leaks/traffic.c tests/leaks/traffic.h tests/leaks/timeline.c \
+	tests/leaks/timeline.h tests/leaks/stage.c tests/leaks/stage.h tests/leaks/crowd.c tests/leaks/crowd.h \
+	tests/leaks/course.c tests/leaks/course.h
 leak_evaluator = \
-	tests/leaks/evaluator.c tests/leaks/label.c tests/leaks/label.h tests/leaks/traffic.c tests/leaks/traffic.h \
-	tests/leaks/timeline.c tests/leaks/timeline.h tests/leaks/stage.c tests/leaks/stage.h tests/leaks/crowd.c \
-	tests/leaks/crowd.h tests/leaks/run.c tests/leaks/run.h tests/leaks/baseline.c tests/leaks/baseline.h \
-	tests/leaks/replay.c tests/leaks/replay.h tests/leaks/score.c tests/leaks/score.h tests/leaks/figures.c tests/leaks/figures.h
-EXTRA_PROGRAMS += tests/leaks/evaluator
-CLEANFILES += tests/leaks/evaluator
+	tests/leaks/evaluator.c tests/leaks/run.c tests/leaks/run.h tests/leaks/baseline.c tests/leaks/baseline.h tests/leaks/replay.c \
+	tests/leaks/replay.h tests/leaks/score.c tests/leaks/score.h tests/leaks/figures.c tests/leaks/figures.h $(leak_course)
+EXTRA_PROGRAMS += tests/leaks/evaluator tests/leaks/auditor
+CLEANFILES += tests/leaks/evaluator tests/leaks/auditor
 .PHONY: leaks
-leaks: tests/leaks/evaluator $(leak_families)
-EXTRA_DIST += tests/leaks/evaluate tests/leaks/SPLIT tests/leaks/README.md $(leak_families:.so=.label)
+leaks: tests/leaks/evaluator tests/leaks/auditor $(leak_families)
+EXTRA_DIST += tests/leaks/evaluate tests/leaks/audit tests/leaks/SPLIT tests/leaks/README.md $(leak_headers) $(leak_paths:%=%.c) $(leak_paths:%=%.label)
 
 tests_leaks_evaluator_SOURCES = $(leak_evaluator) $(mtlsd_verdict) $(request_flow)
 tests_leaks_evaluator_LDADD = $(JANSSON_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) $(GNUTLS_LIBS) $(DW_LIBS) $(ELF_LIBS) -lm -lpthread -ldl
@@ -36,185 +43,8 @@ tests_leaks_evaluator_LDADD = $(JANSSON_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) $(GNU
 tests_leaks_evaluator_LDFLAGS = $(mtlsd_LDFLAGS) -Wl,--dynamic-list=$(srcdir)/tests/leaks/exports.list \
 	-Wl,--wrap=deadline_wheel_new -Wl,--wrap=pool_push -Wl,--wrap=instance_began
 EXTRA_tests_leaks_evaluator_DEPENDENCIES = $(srcdir)/tests/leaks/exports.list
+tests_leaks_auditor_SOURCES = tests/leaks/auditor.c $(leak_course) $(request_flow)
+tests_leaks_auditor_LDADD = $(tests_leaks_evaluator_LDADD)
+tests_leaks_auditor_LDFLAGS = $(tests_leaks_evaluator_LDFLAGS)
+EXTRA_tests_leaks_auditor_DEPENDENCIES = $(srcdir)/tests/leaks/exports.list
 EXTRA_DIST += tests/leaks/exports.list
-
-tests_leaks_a_to_b_so_SOURCES = tests/leaks/a_to_b.c $(leak_headers)
-tests_leaks_a_to_b_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_a_to_b_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_a_to_b_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_abort_path_so_SOURCES = tests/leaks/abort_path.c $(leak_headers)
-tests_leaks_abort_path_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_abort_path_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_abort_path_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_after_reload_so_SOURCES = tests/leaks/after_reload.c $(leak_headers)
-tests_leaks_after_reload_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_after_reload_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_after_reload_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_background_so_SOURCES = tests/leaks/background.c $(leak_headers)
-tests_leaks_background_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_background_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_background_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_burst_so_SOURCES = tests/leaks/burst.c $(leak_headers)
-tests_leaks_burst_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_burst_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_burst_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_client_state_so_SOURCES = tests/leaks/client_state.c $(leak_headers)
-tests_leaks_client_state_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_client_state_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_client_state_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_connection_so_SOURCES = tests/leaks/connection.c $(leak_headers)
-tests_leaks_connection_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_connection_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_connection_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_cycle_so_SOURCES = tests/leaks/cycle.c $(leak_headers)
-tests_leaks_cycle_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_cycle_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_cycle_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_decision_cache_so_SOURCES = tests/leaks/decision_cache.c $(leak_headers)
-tests_leaks_decision_cache_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_decision_cache_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_decision_cache_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_deferred_free_so_SOURCES = tests/leaks/deferred_free.c $(leak_headers)
-tests_leaks_deferred_free_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_deferred_free_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_deferred_free_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_diurnal_so_SOURCES = tests/leaks/diurnal.c $(leak_headers)
-tests_leaks_diurnal_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_diurnal_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_diurnal_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_error_path_so_SOURCES = tests/leaks/error_path.c $(leak_headers)
-tests_leaks_error_path_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_error_path_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_error_path_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_every_request_so_SOURCES = tests/leaks/every_request.c $(leak_headers)
-tests_leaks_every_request_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_every_request_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_every_request_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_four_bytes_so_SOURCES = tests/leaks/four_bytes.c $(leak_headers)
-tests_leaks_four_bytes_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_four_bytes_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_four_bytes_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_fragmentation_so_SOURCES = tests/leaks/fragmentation.c $(leak_headers)
-tests_leaks_fragmentation_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_fragmentation_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_fragmentation_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_handshake_so_SOURCES = tests/leaks/handshake.c $(leak_headers)
-tests_leaks_handshake_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_handshake_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_handshake_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_hmac_contexts_so_SOURCES = tests/leaks/hmac_contexts.c $(leak_headers)
-tests_leaks_hmac_contexts_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_hmac_contexts_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_hmac_contexts_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_late_onset_so_SOURCES = tests/leaks/late_onset.c $(leak_headers)
-tests_leaks_late_onset_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_late_onset_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_late_onset_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_lazy_init_so_SOURCES = tests/leaks/lazy_init.c $(leak_headers)
-tests_leaks_lazy_init_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_lazy_init_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_lazy_init_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_libc_tree_so_SOURCES = tests/leaks/libc_tree.c $(leak_headers)
-tests_leaks_libc_tree_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_libc_tree_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_libc_tree_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_listeners_so_SOURCES = tests/leaks/listeners.c $(leak_headers)
-tests_leaks_listeners_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_listeners_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_listeners_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_log_ring_so_SOURCES = tests/leaks/log_ring.c $(leak_headers)
-tests_leaks_log_ring_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_log_ring_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_log_ring_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_lru_huge_so_SOURCES = tests/leaks/lru_huge.c $(leak_headers)
-tests_leaks_lru_huge_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_lru_huge_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_lru_huge_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_lru_large_so_SOURCES = tests/leaks/lru_large.c $(leak_headers)
-tests_leaks_lru_large_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_lru_large_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_lru_large_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_lru_small_so_SOURCES = tests/leaks/lru_small.c $(leak_headers)
-tests_leaks_lru_small_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_lru_small_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_lru_small_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_module_store_so_SOURCES = tests/leaks/module_store.c $(leak_headers)
-tests_leaks_module_store_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_module_store_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_module_store_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_one_byte_so_SOURCES = tests/leaks/one_byte.c $(leak_headers)
-tests_leaks_one_byte_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_one_byte_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_one_byte_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_one_client_so_SOURCES = tests/leaks/one_client.c $(leak_headers)
-tests_leaks_one_client_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_one_client_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_one_client_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_one_percent_so_SOURCES = tests/leaks/one_percent.c $(leak_headers)
-tests_leaks_one_percent_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_one_percent_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_one_percent_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_one_route_so_SOURCES = tests/leaks/one_route.c $(leak_headers)
-tests_leaks_one_route_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_one_route_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_one_route_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_pool_so_SOURCES = tests/leaks/pool.c $(leak_headers)
-tests_leaks_pool_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_pool_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_pool_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_request_store_so_SOURCES = tests/leaks/request_store.c $(leak_headers)
-tests_leaks_request_store_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_request_store_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_request_store_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_route_context_so_SOURCES = tests/leaks/route_context.c $(leak_headers)
-tests_leaks_route_context_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_route_context_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_route_context_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_sawtooth_long_so_SOURCES = tests/leaks/sawtooth_long.c $(leak_headers)
-tests_leaks_sawtooth_long_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_sawtooth_long_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_sawtooth_long_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_sawtooth_short_so_SOURCES = tests/leaks/sawtooth_short.c $(leak_headers)
-tests_leaks_sawtooth_short_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_sawtooth_short_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_sawtooth_short_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_session_log_so_SOURCES = tests/leaks/session_log.c $(leak_headers)
-tests_leaks_session_log_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_session_log_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_session_log_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_step_so_SOURCES = tests/leaks/step.c $(leak_headers)
-tests_leaks_step_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_step_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_step_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_timeout_path_so_SOURCES = tests/leaks/timeout_path.c $(leak_headers)
-tests_leaks_timeout_path_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_timeout_path_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_timeout_path_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_trickle_so_SOURCES = tests/leaks/trickle.c $(leak_headers)
-tests_leaks_trickle_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_trickle_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_trickle_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_ttl_cache_so_SOURCES = tests/leaks/ttl_cache.c $(leak_headers)
-tests_leaks_ttl_cache_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_ttl_cache_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_ttl_cache_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_under_lru_so_SOURCES = tests/leaks/under_lru.c $(leak_headers)
-tests_leaks_under_lru_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_under_lru_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_under_lru_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_under_sawtooth_so_SOURCES = tests/leaks/under_sawtooth.c $(leak_headers)
-tests_leaks_under_sawtooth_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_under_sawtooth_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_under_sawtooth_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_vector_so_SOURCES = tests/leaks/vector.c $(leak_headers)
-tests_leaks_vector_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_vector_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_vector_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_slow_table_so_SOURCES = tests/leaks/slow_table.c $(leak_headers)
-tests_leaks_slow_table_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_slow_table_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_slow_table_so_LDFLAGS = $(MODULE_LDFLAGS)
-tests_leaks_resized_so_SOURCES = tests/leaks/resized.c $(leak_headers)
-tests_leaks_resized_so_CPPFLAGS = $(MODULE_CPPFLAGS)
-tests_leaks_resized_so_CFLAGS = $(MODULE_CFLAGS)
-tests_leaks_resized_so_LDFLAGS = $(MODULE_LDFLAGS)

@@ -2,12 +2,11 @@
 #include "run.h"
 
 #include "cleanup.h"
-#include "crowd.h"
+#include "course.h"
 #include "heap.h"
 #include "inspector.h"
 #include "replay.h"
 #include "scope.h"
-#include "stage.h"
 #include "timeline.h"
 
 #include <fcntl.h>
@@ -17,25 +16,17 @@
 #include <time.h>
 #include <unistd.h>
 
-enum {
-	SECOND = 1000000,
-	DECAY = 10, /* seconds until free pages go back, as the daemon's default */
-};
+enum { SECOND = 1000000 };
 
 static const double LOAD = 0.2; /* of the machine: nothing keeps a probe from beginning */
 
 struct run {
 	const struct run_order *order;
 	struct run_result *result;
-	struct stage *stage;
+	struct course course;
 	struct inspector *inspector;
-	struct crowd *crowd;
-	struct traffic traffic;
 	struct baseline baseline;
 	struct verdict_settings settings;
-	uint64_t began; /* timeline */
-	uint64_t next_second;
-	uint64_t served;
 	uint64_t settled;    /* timeline at the start or the last reload */
 	uint64_t settled_at; /* the same in requests */
 	uint64_t warm;       /* request at which the warm-up ended; RUN_NEVER: not yet */
@@ -64,26 +55,9 @@ read_sample(const struct run *run)
 {
 	struct signals_sample sample = {0};
 
-	(void) plugin_sample(stage_plugin(run->stage), stage_instance(run->stage), timeline_now(), &sample);
+	(void) plugin_sample(stage_plugin(run->course.stage), stage_instance(run->course.stage), timeline_now(),
+			     &sample);
 	return sample;
-}
-
-/* Bytes that live at the label's site. */
-static uint64_t
-site_bytes(const struct run *run)
-{
-	struct heap_profile *profile = NULL;
-	uint64_t bytes = 0;
-
-	if (run->order->label->site[0] == '\0' ||
-	    heap_profile_take(scope_space_own(instance_space(stage_instance(run->stage))), 0, &profile) < 0)
-		return 0;
-	for (size_t i = 0; i < profile->count; i++) {
-		if (strcmp(stage_function(run->stage, profile->sites[i].site), run->order->label->site) == 0)
-			bytes += profile->sites[i].bytes;
-	}
-	heap_profile_free(&profile);
-	return bytes;
 }
 
 static void
@@ -92,7 +66,7 @@ measure_truth(struct run *run)
 	const struct label *label = run->order->label;
 	struct run_result *result = run->result;
 	struct signals_exposure now = read_sample(run).exposure;
-	double units[SIGNALS_AXES], bytes = (double) site_bytes(run);
+	double units[SIGNALS_AXES], bytes = (double) stage_site_bytes(run->course.stage, label->site);
 
 	if (!label->leaky || run->onset == RUN_NEVER)
 		return;
@@ -127,7 +101,7 @@ static uint64_t
 since(const struct run *run)
 {
 	uint64_t from = counts_from(run);
-	return from == RUN_NEVER || run->served < from ? 0 : run->served - from;
+	return from == RUN_NEVER || run->course.served < from ? 0 : run->course.served - from;
 }
 
 static void
@@ -146,11 +120,11 @@ tell_verdict(struct run *run)
 	if (verdict->site_count > 0)
 		(void) snprintf(result->site, sizeof(result->site), "%s",
 				verdict->sites[0].foreign ? "foreign"
-							  : stage_function(run->stage, verdict->sites[0].site));
+							  : stage_function(run->course.stage, verdict->sites[0].site));
 	if (verdict->site_count > 1)
 		(void) snprintf(result->function, sizeof(result->function), "%s",
 				verdict->sites[1].foreign ? "foreign"
-							  : stage_function(run->stage, verdict->sites[1].site));
+							  : stage_function(run->course.stage, verdict->sites[1].site));
 	verdict_sentence(verdict, result->sentence, sizeof(result->sentence));
 }
 
@@ -168,7 +142,8 @@ take_verdict(struct run *run, const struct verdict *verdict)
 		if (result->reached[outcome] == RUN_NEVER)
 			result->reached[outcome] = since(run);
 	}
-	if (verdict->outcome >= goal && run->verdict.outcome < goal && !replay_agrees(run->inspector, run->stage))
+	if (verdict->outcome >= goal && run->verdict.outcome < goal &&
+	    !replay_agrees(run->inspector, run->course.stage))
 		result->failed = true;
 	if (verdict->outcome >= goal || run->verdict.outcome < goal)
 		run->verdict = *verdict;
@@ -177,7 +152,7 @@ take_verdict(struct run *run, const struct verdict *verdict)
 static void
 grant_profile(struct run *run)
 {
-	struct scope_space *space = instance_space(stage_instance(run->stage));
+	struct scope_space *space = instance_space(stage_instance(run->course.stage));
 	struct heap_profile *own = NULL, *foreign = NULL;
 
 	if (heap_profile_take(scope_space_own(space), 0, &own) == 0) {
@@ -191,7 +166,7 @@ grant_profile(struct run *run)
 static void
 grant_eviction(struct run *run)
 {
-	struct instance *instance = stage_instance(run->stage);
+	struct instance *instance = stage_instance(run->course.stage);
 	uint64_t claimed = 0;
 
 	int r = instance_evict(instance, UINT64_MAX, MTLSD_EVICT_STATE, &claimed);
@@ -207,7 +182,7 @@ trace(const struct run *run, const struct signals_sample *sample)
 
 	verdict_sentence(verdict, sentence, sizeof(sentence));
 	(void) fprintf(stderr, "%8.0f s %8llu requests %10llu B %8llu blocks  %-9s %-14s %-14s %s\n",
-		       (double) (timeline_now() - run->began) / SECOND, (unsigned long long) run->served,
+		       (double) (timeline_now() - run->course.began) / SECOND, (unsigned long long) run->course.served,
 		       (unsigned long long) sample->live_bytes, (unsigned long long) sample->live_objects,
 		       verdict_outcome_name(verdict->outcome), verdict_class_name(verdict->class),
 		       probe_phase(inspector_probe(run->inspector)), sentence);
@@ -245,63 +220,36 @@ static void
 note_warm_up(struct run *run)
 {
 	if (run->warm == RUN_NEVER && timeline_now() - run->settled >= run->settings.warm_up_time &&
-	    run->served - run->settled_at >= run->settings.warm_up_requests)
-		run->warm = run->served;
+	    run->course.served - run->settled_at >= run->settings.warm_up_requests)
+		run->warm = run->course.served;
 }
 
 static void
 note_onset(struct run *run)
 {
-	const struct label *label = run->order->label;
-
-	if (run->onset != RUN_NEVER || timeline_now() - run->began < label->onset ||
-	    (label->reload_at > 0 && run->settled_at == 0))
+	if (run->onset != RUN_NEVER || !course_past_onset(&run->course))
 		return;
-	run->onset = run->served;
+	run->onset = run->course.served;
 	run->at_onset = read_sample(run).exposure;
 }
 
-static bool
-reload(struct run *run)
+static void
+reloaded(struct run *run)
 {
-	if (stage_reload(run->stage, run->order->label->reload) < 0)
-		return false;
 	inspector_restart(run->inspector, timeline_now());
 	run->settled = timeline_now();
-	run->settled_at = run->served;
+	run->settled_at = run->course.served;
 	run->warm = RUN_NEVER;
-	return true;
 }
 
 static void
-second(struct run *run)
+second(void *ctx)
 {
-	stage_turn(run->stage);
-	crowd_receive(run->crowd, timeline_now());
-	(void) heap_decay((uint32_t) (timeline_now() / SECOND), DECAY);
+	struct run *run = ctx;
+
 	note_onset(run);
 	note_warm_up(run);
 	judge(run);
-}
-
-/* Everything that happens until then. */
-static void
-pass(struct run *run, uint64_t until)
-{
-	for (;;) {
-		uint64_t due = crowd_due(run->crowd), next = due < run->next_second ? due : run->next_second;
-		if (next > until)
-			break;
-		if (next > timeline_now())
-			timeline_advance(next);
-		if (next == due)
-			crowd_receive(run->crowd, next);
-		if (next == run->next_second) {
-			second(run);
-			run->next_second += SECOND;
-		}
-	}
-	timeline_advance(until);
 }
 
 static void
@@ -309,9 +257,10 @@ note_baseline(struct run *run)
 {
 	struct signals_sample sample = {0};
 
-	if (run->served % BASELINE_EVERY != 0 || run->warm == RUN_NEVER)
+	if (run->course.served % BASELINE_EVERY != 0 || run->warm == RUN_NEVER)
 		return;
-	(void) plugin_glance(stage_plugin(run->stage), stage_instance(run->stage), timeline_now(), &sample);
+	(void) plugin_glance(stage_plugin(run->course.stage), stage_instance(run->course.stage), timeline_now(),
+			     &sample);
 	baseline_add(&run->baseline, sample.live_bytes, resident_set(run));
 	for (unsigned kind = 0; kind < BASELINE_KINDS; kind++) {
 		/* An alarm before the onset is one of a plugin that is well: it is not counted as having found the
@@ -344,31 +293,22 @@ static bool
 set_up(struct run *run)
 {
 	const struct run_order *order = run->order;
-	struct timespec now;
-	char file[PATH_MAX], settings[64];
 
-	(void) clock_gettime(CLOCK_MONOTONIC, &now);
-	/* A whole second, so that runs differ in nothing but the seed. */
-	run->began = (uint64_t) now.tv_sec * SECOND;
-	timeline_begin(run->began);
-	(void) snprintf(file, sizeof(file), "%s/%s.so", order->plugins, order->label->name);
-	(void) snprintf(settings, sizeof(settings), "seed: %llu", (unsigned long long) order->seed);
-	run->stage = stage_open(file, settings);
-	if (run->stage == NULL || crowd_new(run->stage, &run->traffic, &run->crowd) < 0)
+	if (course_begin(&run->course, order->label, order->plugins, order->shape, order->seed) < 0)
 		return false;
+	run->course.second = second;
+	run->course.ctx = run;
 	run->settings = verdict_default_settings();
 	const struct inspector_settings inspecting = {
 		.verdict = run->settings,
 		.probe = probe_default_settings(),
 		.has_evict = order->hook,
 	};
-	if (inspector_new(run->began, &inspecting, &run->inspector) < 0)
+	if (inspector_new(run->course.began, &inspecting, &run->inspector) < 0)
 		return false;
 	const struct instance_observer observer = {.observe = observe, .ctx = run->inspector};
-	instance_set_observer(stage_instance(run->stage), &observer);
-	traffic_begin(&run->traffic, order->shape, &order->label->mix, order->seed);
-	run->settled = run->began;
-	run->next_second = run->began + SECOND;
+	instance_set_observer(stage_instance(run->course.stage), &observer);
+	run->settled = run->course.began;
 	run->statm = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 	note_onset(run);
 	return run->statm >= 0;
@@ -383,7 +323,7 @@ save_record(const struct run *run)
 	(void) snprintf(path, sizeof(path), "%s/%s-%s-%s-%llu.record", order->records, order->label->name,
 			traffic_shape_name(order->shape), order->hook ? "hook" : "no-hook",
 			(unsigned long long) order->seed);
-	replay_save(run->inspector, run->stage, path);
+	replay_save(run->inspector, run->course.stage, path);
 }
 
 void
@@ -400,14 +340,12 @@ run_do(const struct run_order *order, bool trace_it, struct run_result *ret)
 	(void) clock_gettime(CLOCK_MONOTONIC, &from);
 	ret->failed = !set_up(&run);
 	while (!ret->failed && !is_over(&run)) {
-		struct traffic_next next;
-		traffic_next(&run.traffic, &next);
-		pass(&run, run.began + next.at);
-		crowd_send(run.crowd, &next, run.began);
-		run.served++;
+		bool turned = false;
+		if (course_request(&run.course, &turned) < 0)
+			ret->failed = true;
 		note_baseline(&run);
-		if (run.served == order->label->reload_at)
-			ret->failed = !reload(&run);
+		if (turned)
+			reloaded(&run);
 	}
 	(void) clock_gettime(CLOCK_MONOTONIC, &to);
 	ret->took = (double) (to.tv_sec - from.tv_sec) + (double) (to.tv_nsec - from.tv_nsec) / 1e9;
@@ -421,6 +359,6 @@ run_do(const struct run_order *order, bool trace_it, struct run_result *ret)
 	probe_results(inspector_probe(run.inspector), &probes);
 	ret->probes = probes.done;
 	ret->rejected = probes.rejected;
-	ret->requests = run.served;
+	ret->requests = run.course.served;
 	ret->began = counts_from(&run);
 }

@@ -217,3 +217,19 @@ stage_function(struct stage *stage, uintptr_t site)
 			symbol.function != NULL ? symbol.function : "?");
 	return name;
 }
+
+uint64_t
+stage_site_bytes(struct stage *stage, const char *function)
+{
+	struct heap_profile *profile = NULL;
+	uint64_t bytes = 0;
+
+	if (function[0] == '\0' || heap_profile_take(scope_space_own(instance_space(stage->instance)), 0, &profile) < 0)
+		return 0;
+	for (size_t i = 0; i < profile->count; i++) {
+		if (strcmp(stage_function(stage, profile->sites[i].site), function) == 0)
+			bytes += profile->sites[i].bytes;
+	}
+	heap_profile_free(&profile);
+	return bytes;
+}

@@ -23,5 +23,7 @@ struct instance *stage_instance(struct stage *stage);
 struct request_service *stage_service(struct stage *stage);
 /* Ends the waits whose deadline has passed. */
 void stage_turn(struct stage *stage);
+/* Class bytes that live in its own heap, allocated by this function; 0 without a name. */
+uint64_t stage_site_bytes(struct stage *stage, const char *function);
 /* The function a call address lies in, "?" if it has no name. Valid until the next call. */
 const char *stage_function(struct stage *stage, uintptr_t site);

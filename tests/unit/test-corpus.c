@@ -46,23 +46,37 @@ label_of(const char *name)
 
 /* --- labels ------------------------------------------------------------------------------------------------------ */
 
-static void
-test_every_label_is_in_the_split_once(void **state UNUSED)
+/* How many labels lie in the folder of a part; all of them must be in SPLIT, as that part's. */
+static int
+labels_in(enum label_part part)
 {
-	DIR *folder = opendir(corpus_folder());
+	char path[4200];
 	struct dirent *entry;
 	int found = 0;
 
+	(void) snprintf(path, sizeof(path), "%s/%s", corpus_folder(), label_part_name(part));
+	DIR *folder = opendir(path);
 	assert_non_null(folder);
 	while ((entry = readdir(folder)) != NULL) {
 		char *end = strstr(entry->d_name, ".label");
 		if (end == NULL)
 			continue;
 		*end = '\0';
-		(void) label_of(entry->d_name);
+		assert_int_equal(label_of(entry->d_name)->part, part);
 		found++;
 	}
 	(void) closedir(folder);
+	return found;
+}
+
+static void
+test_every_label_is_in_the_split_once(void **state UNUSED)
+{
+	int found = 0;
+
+	for (unsigned part = LABEL_TUNE; part <= LABEL_VALIDATION; part *= 2)
+		found += labels_in(part);
+	found += labels_in(LABEL_BEYOND);
 	assert_int_equal(found, label_count);
 	for (int i = 0; i < label_count; i++)
 		for (int k = 0; k < i; k++)
@@ -70,17 +84,22 @@ test_every_label_is_in_the_split_once(void **state UNUSED)
 }
 
 static void
-test_halves_are_balanced(void **state UNUSED)
+test_parts_are_large_enough(void **state UNUSED)
 {
-	int count[LABEL_ALL + 1][2] = {0};
+	int count[LABEL_ALL + 1][2] = {0}, bars[LABEL_ALL + 1][17] = {0};
 
 	for (int i = 0; i < label_count; i++) {
 		if (!labels[i].foreign)
-			count[labels[i].half][labels[i].leaky]++;
+			count[labels[i].part][labels[i].leaky]++;
+		assert_true(labels[i].bar <= 16);
+		bars[labels[i].part][labels[i].bar]++;
 	}
-	assert_int_equal(count[LABEL_TUNE][1], count[LABEL_HELDOUT][1]);
-	assert_in_range(count[LABEL_TUNE][0], count[LABEL_HELDOUT][0], count[LABEL_HELDOUT][0] + 1);
-	assert_true(count[LABEL_HELDOUT][0] >= 8);
+	for (unsigned part = LABEL_TUNE; part <= LABEL_VALIDATION; part *= 2) {
+		assert_true(count[part][true] >= 12);
+		assert_true(count[part][false] >= 10);
+		assert_int_equal(bars[part][16], 1);
+		assert_int_equal(bars[part][1], 1);
+	}
 }
 
 static void
@@ -329,7 +348,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_every_label_is_in_the_split_once),
-		cmocka_unit_test(test_halves_are_balanced),
+		cmocka_unit_test(test_parts_are_large_enough),
 		cmocka_unit_test(test_labels_say_enough),
 		cmocka_unit_test(test_a_bad_label_is_refused),
 		cmocka_unit_test(test_traffic_repeats),
