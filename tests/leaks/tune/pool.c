@@ -61,8 +61,7 @@ pool_request(void *user CORPUS_UNUSED, mtlsd_request *request)
 
 	if (!corpus_begin(request, &ask))
 		return MTLSD_FAIL;
-	/* The litter's hook gives way to the buffer's. */
-	free(host->data(request));
+	/* The litter goes with its hook, which gives way to the buffer's. */
 	struct buffer *buffer = buffer_take();
 	if (!buffer || host->set_data(request, buffer, buffer_give) < 0)
 		return MTLSD_FAIL;

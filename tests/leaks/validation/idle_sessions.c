@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* idle_sessions - a session outlives its connection by a minute and a half or so, in case the client comes back;
- * there are as many as the day is busy. */
+/* idle_sessions - a session outlives its connection by half a minute or so, in case the client comes back; there
+ * are as many as the day is busy. */
 #include "../corpus.h"
 
 struct session {
@@ -56,7 +56,7 @@ idle_sessions_init(const mtlsd_host *given, mtlsd_instance *self CORPUS_UNUSED, 
 		   void **user CORPUS_UNUSED, char *error CORPUS_UNUSED, size_t error_size CORPUS_UNUSED)
 {
 	corpus_start(given, config);
-	patience = corpus_vary(90, 1) * 1000000;
+	patience = corpus_vary(30, 1) * 1000000;
 	return 0;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* seats - a client has a seat with its limits and what it did last, by its fingerprint; there are some 350 seats,
- * and a new client gets the one that was used longest ago. */
+/* seats - a client has a seat with its limits and what it did last, by its fingerprint; there are some two hundred
+ * seats, fewer than clients, and a new client gets the one that was used longest ago. */
 #include "../corpus.h"
 
-enum { SEATS = 455 };
+enum { SEATS = 260 };
 
 static struct seat {
 	uint64_t fingerprint, used;
@@ -41,7 +41,7 @@ seats_init(const mtlsd_host *given, mtlsd_instance *self CORPUS_UNUSED, const mt
 	   void **user CORPUS_UNUSED, char *error CORPUS_UNUSED, size_t error_size CORPUS_UNUSED)
 {
 	corpus_start(given, config);
-	room = corpus_vary(350, 1);
+	room = corpus_vary(200, 1);
 	return 0;
 }
 
