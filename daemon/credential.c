@@ -3,6 +3,7 @@
 
 #include "ocsp.h"
 #include "secret.h"
+#include "vault.h"
 
 #include <errno.h>
 #include <gnutls/crypto.h>
@@ -161,7 +162,10 @@ key_open(const struct config_certificate *config, struct pair *pair, gnutls_hash
 		return r;
 	(void) gnutls_hash(content, text.data, text.size);
 	const gnutls_datum_t datum = {text.data, (unsigned) text.size};
+	struct scope_frame frame;
+	vault_enter(&frame);
 	r = gnutls_privkey_import_x509_raw(pair->key, &datum, GNUTLS_X509_FMT_PEM, NULL, 0);
+	vault_leave(&frame);
 	return r < 0 ? error_set(error, -EBADMSG, "key %s: no usable private key in PEM form: %s",
 				 secret_shown(config->key, shown), gnutls_strerror(r))
 		     : 0;

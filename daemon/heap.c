@@ -190,6 +190,13 @@ heap_purge(struct heap *heap, uint32_t now, uint32_t age)
 	return run_purge(&heap->runs, now, age);
 }
 
+/* All of the slot, so that pages which are taken into use later are hidden too. */
+int
+heap_hide(struct heap *heap)
+{
+	return madvise((void *) heap->base, quarantine_slot_bytes(), MADV_DONTDUMP) < 0 ? -errno : 0;
+}
+
 uint64_t
 heap_trim(struct heap *heap)
 {

@@ -53,6 +53,8 @@ void heap_live(const struct heap *heap, struct heap_live *ret);
 /* Bytes of the largest live block among those that have pages of their own; 0: there is none. A look at every 64 KiB of
  * the heap, without a lock. */
 uint64_t heap_largest(const struct heap *heap);
+/* Core dumps leave out what lies in it, from now on. */
+int heap_hide(struct heap *heap);
 /* Gives the free pages back to the kernel at once; returns how many bytes went. */
 uint64_t heap_trim(struct heap *heap);
 /* Gives back, in all heaps, what has been free for `age` seconds; now: any clock in seconds that moves on. Called about

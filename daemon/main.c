@@ -85,8 +85,8 @@ check_config(const char *path)
 		print_mistakes(mistakes, r);
 		return EXIT_FAILURE;
 	}
-	int credentials = check_credentials(config);
-	r = heap_reserve(0, 0);
+	r = heap_reserve(0, 0); /* keys lie in a heap, too */
+	int credentials = r == 0 ? check_credentials(config) : 0;
 	if (r == 0)
 		r = supervisor_check(config, &mistakes);
 	if (r < 0)

@@ -7,8 +7,7 @@
  * (tls-policy.h).
  *
  * Threads: sets are read-only; ref/unref any thread; session calls on the session's thread.
- * Owns: certificates and keys, in the daemon's memory; the files' contents are kept out of core dumps while they are
- * read, the keys themselves are GnuTLS's.
+ * Owns: certificates and keys; core dumps leave the keys out (vault.h).
  */
 #include "credential.h"
 #include "tls-policy.h"

@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import shutil
+import socket
 import ssl
 import subprocess
 
@@ -453,6 +454,117 @@ def test_revoked_while_a_resumed_session_is_open(daemon, pki, tmp_path):
         replace(crl, pathlib.Path(pki.write_crl("resumed.pem", "resumed-leaver")).read_bytes())
         d.ctl("reload", "tls")
         assert d.ctl("tls")["cut"] == {"revoked": 1}
+
+
+class HeldHandshake:
+    """A handshake whose last message is not sent before finish(): the client's Finished, by which the daemon lets it
+    in. OpenSSL does the work in memory; its records are carried by hand."""
+
+    def __init__(self, d, context, version, session=None):
+        self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname="localhost", session=session)
+        self.raw = socket.create_connection(d.address(), timeout=harness.PATIENCE)
+        self.held = None
+        while self.held is None:
+            done = self.step()
+            records = list(self.records())
+            # TLS 1.2: from ChangeCipherSpec on. 1.3: the last record of the last flight.
+            cut = next((index for index, record in enumerate(records) if record[0] == 20), None)
+            if version == "1.3":
+                cut = len(records) - 1 if done else None
+            if cut is not None:
+                self.held = b"".join(records[cut:])
+                records = records[:cut]
+            self.raw.sendall(b"".join(records))
+            if self.held is None:
+                self.receive()
+
+    def step(self):
+        try:
+            self.tls.do_handshake()
+            return True
+        except ssl.SSLWantReadError:
+            return False
+
+    def records(self):
+        data = self.outgoing.read()
+        while data:
+            length = 5 + int.from_bytes(data[3:5], "big")
+            yield data[:length]
+            data = data[length:]
+
+    def receive(self):
+        data = self.raw.recv(65536)
+        self.incoming.write(data) if data else self.incoming.write_eof()
+        return bool(data)
+
+    def finish(self):
+        """Sends what was held and a request. The answer's first line, or why there is none."""
+        self.raw.sendall(self.held)
+        try:
+            while not self.step():
+                self.receive()
+            self.tls.write(REQUEST.encode())
+            self.raw.sendall(self.outgoing.read())
+            while True:
+                try:
+                    return self.tls.read().partition(b"\r\n")[0].decode()
+                except ssl.SSLWantReadError:
+                    self.receive()
+        except (ssl.SSLError, ConnectionError) as error:
+            return str(error)
+        finally:
+            self.raw.close()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("change", ("revoked", "reissued", "authority"))
+def test_a_policy_that_changes_during_a_handshake(daemon, pki, change, version, tmp_path):
+    """The client's chain was proved, its handshake is not over, and the policy changes: it is judged by the new one."""
+    crl, ca = tmp_path / "crl.pem", tmp_path / "ca.pem"
+    leaver = f"half-leaver-{version}"
+    pki.client(leaver)
+    crl.write_bytes(pathlib.Path(pki.crl).read_bytes())
+    ca.write_bytes(pathlib.Path(pki.client_ca).read_bytes() + pathlib.Path(pki.other_ca).read_bytes())
+    settings = dict(client_crl=None, crl="off") if change == "authority" else dict(client_crl=str(crl))
+    d = daemon(tls=dict(client_ca=str(ca), **settings))
+    before = epoch(d)
+    pair = pki.client("wrong-ca" if change == "authority" else leaver)
+    held = HeldHandshake(d, harness.mtls_client.make_context(pki.ca, pair, version), version)
+    wait_for(lambda: row(d, "clients")["chains"] == 1, "the proof of the chain")
+    if change == "authority":
+        replace(ca, pathlib.Path(pki.client_ca).read_bytes())
+    else:
+        revoked = [leaver] if change == "revoked" else ["no-names"]
+        replace(crl, pathlib.Path(pki.write_crl(f"half-{change}-{version}.pem", *revoked)).read_bytes())
+    d.ctl("reload", "tls")
+    assert epoch(d) == before + 1
+    answer = held.finish()
+    refused = {name: count for name, count in d.ctl("status")["handshakes"]["refused"].items() if count}
+    if change == "reissued":
+        assert answer == "HTTP/1.1 200 OK" and refused == {}
+    else:
+        words, reason = {"revoked": ("certificate revoked", "revoked"), "authority": ("unknown ca", "unknown-ca")}[change]
+        assert words in answer and refused == {reason: 1}
+        assert d.ctl("show", "echo")["requests"]["total"] == 0
+
+
+def test_revoked_while_a_session_is_being_resumed(daemon, pki, tmp_path):
+    """Its ticket was opened by the policy of before; what counts is the one in force when the handshake ends."""
+    crl = tmp_path / "crl.pem"
+    crl.write_bytes(pathlib.Path(pki.crl).read_bytes())
+    pki.client("half-resumed")
+    d = daemon(tls=dict(client_crl=str(crl)))
+    context = harness.mtls_client.make_context(pki.ca, pki.client("half-resumed"), "1.3")
+    with harness.mtls_client.Client(*d.address(), context) as first:
+        assert first.get("/echo")[0] == 200
+        session = first.sock.session
+    held = HeldHandshake(d, context, "1.3", session)
+    replace(crl, pathlib.Path(pki.write_crl("half-resumed.pem", "half-resumed")).read_bytes())
+    d.ctl("reload", "tls")
+    assert "certificate revoked" in held.finish()
+    assert d.ctl("status")["handshakes"]["refused"]["revoked"] == 1
+    assert d.ctl("status")["handshakes"]["resumed"] == 0
 
 
 def test_how_soon_a_revoked_connection_is_closed(daemon, pki, tmp_path):

@@ -8,7 +8,7 @@ unit_tests = \
 	tests/unit/test-deadline tests/unit/test-gate tests/unit/test-listener tests/unit/test-handover \
 	tests/unit/test-wire tests/unit/test-job tests/unit/test-command-table tests/unit/test-commands \
 	tests/unit/test-log tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render tests/unit/test-top tests/unit/test-doctor tests/unit/test-explain tests/unit/test-format tests/unit/test-difference \
-	tests/unit/test-heap tests/unit/test-heap-threads tests/unit/test-scope tests/unit/test-scope-image \
+	tests/unit/test-heap tests/unit/test-heap-threads tests/unit/test-scope tests/unit/test-vault tests/unit/test-scope-image \
 	tests/unit/test-exposure tests/unit/test-request tests/unit/test-pool tests/unit/test-settings tests/unit/test-fixtures \
 	tests/unit/test-whoami tests/unit/test-corpus
 unit_tests += tests/unit/test-signals tests/unit/test-trend tests/unit/test-verdict tests/unit/test-probe tests/unit/test-record tests/unit/test-inspector
@@ -126,6 +126,9 @@ tests_unit_test_heap_threads_LDADD = $(CMOCKA_LIBS) $(DW_LIBS) -lpthread
 tests_unit_test_scope_SOURCES = tests/unit/test-scope.c tests/unit/scope-fixture.h $(mtlsd_heap)
 tests_unit_test_scope_LDADD = $(CMOCKA_LIBS) $(DW_LIBS) -lpthread -ldl
 tests_unit_test_scope_LDFLAGS = $(mtlsd_LDFLAGS)
+tests_unit_test_vault_SOURCES = tests/unit/test-vault.c $(mtlsd_heap)
+tests_unit_test_vault_LDADD = $(CMOCKA_LIBS) $(DW_LIBS) -lpthread -ldl
+tests_unit_test_vault_LDFLAGS = $(mtlsd_LDFLAGS)
 tests_unit_test_scope_image_SOURCES = tests/unit/test-scope-image.c tests/unit/scope-fixture.h $(mtlsd_heap)
 tests_unit_test_scope_image_LDADD = $(CMOCKA_LIBS) $(DW_LIBS) -lpthread -ldl
 tests_unit_test_scope_image_LDFLAGS = $(mtlsd_LDFLAGS)
@@ -203,8 +206,9 @@ tests_unit_test_trust_SOURCES = tests/unit/test-trust.c tests/unit/pki-fixture.c
 	daemon/crl.c daemon/chain.c daemon/chain-cache.c daemon/secret.c daemon/error.c
 tests_unit_test_trust_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) -lpthread
 tests_unit_test_credential_SOURCES = tests/unit/test-credential.c tests/unit/pki-fixture.c tests/unit/pki-fixture.h \
-	$(mtlsd_tls) daemon/yaml.c daemon/error.c
-tests_unit_test_credential_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) $(YAML_LIBS) -lpthread
+	$(mtlsd_tls) $(mtlsd_heap) daemon/yaml.c daemon/error.c
+tests_unit_test_credential_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) $(YAML_LIBS) $(DW_LIBS) -lpthread -ldl
+tests_unit_test_credential_LDFLAGS = $(mtlsd_LDFLAGS)
 tests_unit_test_secret_SOURCES = tests/unit/test-secret.c daemon/secret.c daemon/error.c
 tests_unit_test_secret_LDADD = $(CMOCKA_LIBS)
 tests_unit_test_tls_watch_SOURCES = tests/unit/test-tls-watch.c daemon/tls-watch.c
