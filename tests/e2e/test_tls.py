@@ -544,7 +544,8 @@ def test_a_policy_that_changes_during_a_handshake(daemon, pki, change, version, 
     if change == "reissued":
         assert answer == "HTTP/1.1 200 OK" and refused == {}
     else:
-        words, reason = {"revoked": ("certificate revoked", "revoked"), "authority": ("unknown ca", "unknown-ca")}[change]
+        words = dict(revoked="certificate revoked", authority="unknown ca")[change]
+        reason = dict(revoked="revoked", authority="unknown-ca")[change]
         assert words in answer and refused == {reason: 1}
         assert d.ctl("show", "echo")["requests"]["total"] == 0
 
