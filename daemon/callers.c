@@ -2,6 +2,7 @@
 #include "callers.h"
 
 #include "cleanup.h"
+#include "pace.h"
 #include "portion.h"
 
 #include <errno.h>
@@ -49,6 +50,7 @@ callers_of_site(const struct supervisor_dump *dump, size_t index, struct callers
 	for (size_t i = 0; i < site->stack_count; i++)
 		bytes.weight += stacks[i].bytes;
 	for (size_t i = 0; i < site->stack_count; i++) {
+		pace();
 		struct callers_row row = caller_of(dump, &stacks[i]);
 		size_t at = 0;
 		row.site = index;

@@ -4,6 +4,7 @@
 #include "difference.h"
 #include "format.h"
 #include "outlet.h"
+#include "pace.h"
 #include "server.h"
 #include "supervisor.h"
 
@@ -29,6 +30,29 @@ dump_route(void *ctx, unsigned number)
 	return server_route(ctx, number);
 }
 
+static int
+dump_put(const char *text, size_t length, void *out)
+{
+	pace();
+	return fwrite(text, 1, length, out) == length ? 0 : -1;
+}
+
+static int
+dump_json(const json_t *reply, char **ret, size_t *ret_length)
+{
+	CLEANUP_FREE char *text = NULL;
+	FILE *out = open_memstream(&text, ret_length);
+
+	if (!out)
+		return -ENOMEM;
+	int r = json_dump_callback(reply, dump_put, out, JSON_INDENT(2));
+	bool bad = fputc('\n', out) == EOF;
+	if (fclose(out) != 0 || bad || r < 0)
+		return -ENOMEM;
+	*ret = STEAL(text);
+	return 0;
+}
+
 /* The dump's bytes in a format that is written, not shown. */
 static int
 dump_format(const struct command_call *call, const struct supervisor_dump *dump, const json_t *reply, void **ret,
@@ -40,15 +64,10 @@ dump_format(const struct command_call *call, const struct supervisor_dump *dump,
 
 	if (strcmp(format, "pprof") == 0)
 		return format_pprof(dump, dump_route, call->context->server, ret, ret_length);
-	if (strcmp(format, "folded") == 0) {
+	if (strcmp(format, "folded") == 0)
 		r = format_folded(dump, &text, ret_length);
-	} else {
-		text = json_dumps(reply, JSON_INDENT(2));
-		if (!text)
-			return -ENOMEM;
-		*ret_length = strlen(text) + 1;
-		text[*ret_length - 1] = '\n'; /* the file needs no NUL, but a last line */
-	}
+	else
+		r = dump_json(reply, &text, ret_length);
 	if (r == 0)
 		*ret = text;
 	return r;

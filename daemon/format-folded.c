@@ -2,6 +2,7 @@
 /* Folded stacks: what flame graph tools read. */
 #include "cleanup.h"
 #include "format.h"
+#include "pace.h"
 #include "portion.h"
 
 #include <errno.h>
@@ -47,6 +48,7 @@ folded_site(FILE *out, const struct supervisor_dump *dump, const struct supervis
 		bytes.weight += stacks[i].bytes;
 	for (size_t i = 0; i < site->stack_count; i++) {
 		uint64_t part = portion_take(&bytes, stacks[i].bytes);
+		pace();
 		if (part == 0)
 			continue;
 		folded_head(out, dump, site);

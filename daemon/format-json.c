@@ -2,6 +2,7 @@
 /* A dump as JSON: what `mtlsctl dump --json` prints and what the archive keeps. */
 #include "callers.h"
 #include "format.h"
+#include "pace.h"
 #include "wire.h"
 
 #include <inttypes.h>
@@ -85,6 +86,7 @@ json_callers(const struct supervisor_dump *dump, size_t shown, bool all)
 		const char *name = site->function[0] ? site->function : "?";
 		CLEANUP_FREE char *way = NULL;
 
+		pace();
 		if (asprintf(&way, "%s <- %s", name, !rows[i].known ? "?" : caller->function) < 0)
 			way = NULL;
 		json_array_append_new(
@@ -114,8 +116,10 @@ format_json(const struct supervisor_dump *dump, json_t *words, uint64_t top, boo
 	size_t shown = top && top < dump->count ? (size_t) top : dump->count;
 	json_t *sites = json_array();
 
-	for (size_t i = 0; i < shown; i++)
+	for (size_t i = 0; i < shown; i++) {
+		pace();
 		json_array_append_new(sites, json_site(&dump->sites[i]));
+	}
 	return json_pack("{s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:o*, s:o*, s:o}",
 			 "plugin", wire_text(p->name), "instance", (json_int_t) p->instance, "epoch",
 			 (json_int_t) dump->epoch, "live_bytes", (json_int_t) p->own.live_bytes, "live_objects",

@@ -2,6 +2,7 @@
 /* A dump as a pprof profile. */
 #include "cleanup.h"
 #include "format.h"
+#include "pace.h"
 #include "portion.h"
 #include "pprof.h"
 
@@ -71,6 +72,7 @@ writer_put_stack(struct writer *writer, const struct supervisor_stack *stack, co
 {
 	uint64_t locations[HEAP_STACK_FRAMES];
 
+	pace();
 	for (unsigned i = 0; i < stack->depth; i++)
 		locations[i] = writer_location(writer, &writer->dump->places[stack->frames[i]]);
 	pprof_sample(writer->pprof, locations, stack->depth, values, writer->labels, LABELS);
@@ -136,6 +138,7 @@ writer_put_escapes(struct writer *writer)
 
 	for (size_t i = 0; i < dump->escape_count; i++) {
 		const struct supervisor_escape *escape = &dump->escapes[i];
+		pace();
 		uintptr_t site = dump->places[escape->place].address;
 		size_t first = 0, count = 0;
 		for (size_t k = 0; site != 0 && k < dump->stack_count; k++)

@@ -10,11 +10,50 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PLACES_REMEMBERED = 4096 }; /* a plugin: 2 MiB at most */
+enum {
+	PLACES_REMEMBERED = 4096, /* a plugin: 2 MiB at most */
+	PLACES_FIRST_SEEN = 128,  /* a power of two */
+};
+
+/* Where an address stands among the seen ones, or would. */
+static uintptr_t *
+places_slot(uintptr_t *seen, size_t room, uintptr_t address)
+{
+	size_t at = (address * 0x9e3779b97f4a7c15ULL >> 20) % room;
+
+	while (seen[at] != 0 && seen[at] != address)
+		at = (at + 1) % room;
+	return &seen[at];
+}
+
+/* True: it was added before. Stacks share most of their frames, and a place is half a kilobyte. */
+static bool
+places_have(struct places *places, uintptr_t address)
+{
+	if (places->count * 2 >= places->seen_room) {
+		size_t room = places->seen_room != 0 ? places->seen_room * 2 : PLACES_FIRST_SEEN;
+		uintptr_t *seen = calloc(room, sizeof(*seen));
+		for (size_t i = 0; seen != NULL && i < places->count; i++)
+			*places_slot(seen, room, places->all[i].address) = places->all[i].address;
+		if (seen == NULL)
+			return false; /* twice is no harm: places_unify */
+		free(places->seen);
+		places->seen = seen;
+		places->seen_room = room;
+	}
+	uintptr_t *slot = places_slot(places->seen, places->seen_room, address);
+	if (address == 0 || *slot == address)
+		return address != 0;
+	*slot = address;
+	return false;
+}
 
 int
 places_add(struct places *places, uintptr_t address)
 {
+	pace();
+	if (places_have(places, address))
+		return 0;
 	if (places->count == places->room) {
 		size_t room = places->room != 0 ? places->room * 2 : 64;
 		struct supervisor_place *grown = reallocarray(places->all, room, sizeof(*grown));
@@ -155,6 +194,7 @@ void
 places_clear(struct places *places)
 {
 	free(places->all);
+	free(places->seen);
 	*places = (struct places){0};
 }
 

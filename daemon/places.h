@@ -16,6 +16,8 @@
 struct places {
 	size_t count, room;
 	struct supervisor_place *all; /* once resolved: by address, each once */
+	uintptr_t *seen;              /* while they are gathered: a hash of the addresses, 0: free */
+	size_t seen_room;
 };
 
 struct places_memory {

@@ -2,6 +2,7 @@
 #include "pprof.h"
 
 #include "cleanup.h"
+#include "pace.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -46,7 +47,7 @@ enum {
 	FUNCTION_FILENAME = 4,
 };
 enum { WIRE_VARINT = 0, WIRE_BYTES = 2 };
-enum { PAGE = 4096, GZIP_WINDOW = 15 + 16 };
+enum { PAGE = 4096, GZIP_WINDOW = 15 + 16, GZIP_SLICE = 1024 };
 
 struct buffer {
 	char *data;
@@ -380,10 +381,15 @@ pprof_compress(const struct buffer *plain, void **ret, size_t *ret_size)
 	int result = Z_MEM_ERROR;
 	if (packed != NULL) {
 		stream.next_in = (Bytef *) plain->data;
-		stream.avail_in = (uInt) plain->length;
 		stream.next_out = packed;
 		stream.avail_out = (uInt) room;
-		result = deflate(&stream, Z_FINISH);
+		result = Z_OK;
+		for (size_t left = plain->length, slice; result == Z_OK; left -= slice) {
+			slice = left < GZIP_SLICE ? left : GZIP_SLICE;
+			stream.avail_in = (uInt) slice;
+			result = deflate(&stream, slice == left ? Z_FINISH : Z_NO_FLUSH);
+			pace();
+		}
 	}
 	size_t size = stream.total_out;
 	(void) deflateEnd(&stream);

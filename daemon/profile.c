@@ -16,6 +16,7 @@
 enum {
 	PROFILE_FIRST_ROWS = 64,
 	PROFILE_BLOCKS = CLASS_SPAN_BYTES / 16, /* the most a span has */
+	PROFILE_STRETCH = 512,                  /* blocks counted between two looks at the clock: microseconds */
 };
 
 struct profile_walk {
@@ -69,8 +70,9 @@ profile_row(struct profile_walk *walk, uint64_t word)
 	return new;
 }
 
+/* Counts blocks of equal words: neighbours made by the same call for the same request, as most are. */
 static int
-profile_count(struct profile_walk *walk, uint64_t word, uint64_t bytes)
+profile_count(struct profile_walk *walk, uint64_t word, uint64_t bytes, unsigned objects)
 {
 	struct heap_profile *profile = walk->profile;
 	/* A block born while we walk is from after "now": its age is none. */
@@ -87,12 +89,33 @@ profile_count(struct profile_walk *walk, uint64_t word, uint64_t bytes)
 		row->first_epoch = side_epoch(word);
 	if (profile->epoch - row->last_epoch > age)
 		row->last_epoch = side_epoch(word);
-	row->bytes += bytes;
-	row->objects++;
+	row->bytes += objects * bytes;
+	row->objects += objects;
 	unsigned column = age == 0 ? 0 : 32 - __builtin_clz(age) < 31 ? 32 - __builtin_clz(age) : 31;
-	row->age_bytes[column] += bytes;
-	row->age_objects[column]++;
-	profile->age_bytes[column] += bytes;
+	row->age_bytes[column] += objects * bytes;
+	row->age_objects[column] += objects;
+	profile->age_bytes[column] += objects * bytes;
+	return 0;
+}
+
+/* Counts the words that were copied from a span. */
+static int
+profile_count_span(struct profile_walk *walk, unsigned blocks, uint64_t bytes)
+{
+	unsigned run;
+
+	for (unsigned i = 0; i < blocks; i += run) {
+		uint64_t word = walk->words[i];
+		for (run = 1; run < PROFILE_STRETCH && i + run < blocks && walk->words[i + run] == word;)
+			run++;
+		if (word & SIDE_LIVE) {
+			int r = profile_count(walk, word, bytes, run);
+			if (r < 0)
+				return r;
+		}
+		if ((i + run) / PROFILE_STRETCH != i / PROFILE_STRETCH)
+			pace();
+	}
 	return 0;
 }
 
@@ -177,13 +200,9 @@ heap_profile_take(const struct heap *heap, uint32_t min_age, struct heap_profile
 		uint64_t bytes = 0;
 		pace();
 		unsigned blocks = profile_read_span(walk, &heap->spans[granule], &bytes);
-		for (unsigned i = 0; i < blocks; i++) {
-			if (!(walk->words[i] & SIDE_LIVE))
-				continue;
-			int r = profile_count(walk, walk->words[i], bytes);
-			if (r < 0)
-				return r;
-		}
+		int r = profile_count_span(walk, blocks, bytes);
+		if (r < 0)
+			return r;
 	}
 	if (profile->count != 0) {
 		qsort(profile->sites, profile->count, sizeof(*profile->sites), profile_compare);

@@ -2,6 +2,7 @@
 #include "sample.h"
 
 #include "bin.h"
+#include "pace.h"
 
 #include <errno.h>
 #include <execinfo.h>
@@ -13,7 +14,8 @@ enum {
 	SAMPLE_STACKS = 4096, /* powers of two */
 	SAMPLE_BLOCKS = 16384,
 	SAMPLE_MEAN = 32768,
-	SAMPLE_SKIP = 8, /* frames of ours that may lie below the caller's */
+	SAMPLE_SKIP = 8,   /* frames of ours that may lie below the caller's */
+	SAMPLE_SLICE = 64, /* stacks copied under the lock */
 };
 
 struct sample_stack {
@@ -238,6 +240,7 @@ sample_compare(const void *a, const void *b)
 {
 	const struct heap_stack_usage *left = a, *right = b;
 
+	pace();
 	return left->bytes < right->bytes ? 1 : left->bytes > right->bytes ? -1 : 0;
 }
 
@@ -246,14 +249,22 @@ sample_collect(struct sample_table *table, struct heap_stack_usage **ret, size_t
 {
 	size_t count = 0;
 
+	/* Whoever samples an allocation waits for the lock: memory comes before it, and what is copied under it is
+	 * little. A stack stays where it is, as long as its heap lives; one that comes meanwhile may be missed. */
 	pthread_mutex_lock(&table->lock);
-	struct heap_stack_usage *all = calloc(table->stacks_used + 1, sizeof(*all));
-	for (unsigned i = 0; all != NULL && table->stacks != NULL && i < SAMPLE_STACKS; i++)
-		if (table->stacks[i] != NULL)
-			all[count++] = table->stacks[i]->usage;
+	size_t used = table->stacks_used;
 	pthread_mutex_unlock(&table->lock);
+	struct heap_stack_usage *all = malloc((used + 1) * sizeof(*all));
 	if (all == NULL)
 		return -ENOMEM;
+	for (unsigned i = 0; used != 0 && i < SAMPLE_STACKS; i += SAMPLE_SLICE) {
+		pace();
+		pthread_mutex_lock(&table->lock);
+		for (unsigned k = i; k < i + SAMPLE_SLICE; k++)
+			if (table->stacks[k] != NULL && count < used)
+				all[count++] = table->stacks[k]->usage;
+		pthread_mutex_unlock(&table->lock);
+	}
 	qsort(all, count, sizeof(*all), sample_compare);
 	*ret = all;
 	*ret_count = count;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* From addresses to names: dumps, escapes and single places of the instance that serves. */
 #include "capture.h"
+#include "pace.h"
 #include "places.h"
 #include "supervisor-internal.h"
 
@@ -42,6 +43,7 @@ put_half(const struct capture_half *half, bool foreign, const struct image_mappi
 {
 	for (size_t i = 0; half->profile != NULL && i < half->profile->count; i++) {
 		const struct heap_site_usage *usage = &half->profile->sites[i];
+		pace();
 		struct supervisor_site *site = &dump->sites[dump->count++];
 		site->address = usage->site;
 		site->scope = usage->arena ? "arena" : foreign ? "foreign" : "plugin";
@@ -62,6 +64,7 @@ put_half(const struct capture_half *half, bool foreign, const struct image_mappi
 	}
 	for (size_t i = 0; i < half->stack_count; i++) {
 		const struct heap_stack_usage *usage = &half->stacks[i];
+		pace();
 		struct supervisor_stack *stack = &dump->stacks[dump->stack_count++];
 		stack->site = usage->frames[0];
 		stack->foreign = foreign;
@@ -78,6 +81,7 @@ put_half(const struct capture_half *half, bool foreign, const struct image_mappi
 static int
 by_bytes(const void *a, const void *b)
 {
+	pace(); /* sorting thousands is long, too */
 	const struct supervisor_site *x = a, *y = b;
 	return x->bytes < y->bytes ? 1 : x->bytes > y->bytes ? -1 : 0;
 }
@@ -87,11 +91,29 @@ by_site(const void *a, const void *b)
 {
 	const struct supervisor_stack *x = a, *y = b;
 
+	pace();
 	if (x->foreign != y->foreign)
 		return x->foreign - y->foreign;
 	if (x->site != y->site)
 		return x->site < y->site ? -1 : 1;
 	return x->bytes < y->bytes ? 1 : x->bytes > y->bytes ? -1 : 0;
+}
+
+/* The first stack of a site, or of what comes after it. */
+static size_t
+first_stack(const struct supervisor_dump *dump, bool foreign, uintptr_t site)
+{
+	size_t low = 0, high = dump->stack_count;
+
+	while (low < high) {
+		size_t middle = (low + high) / 2;
+		const struct supervisor_stack *stack = &dump->stacks[middle];
+		if (stack->foreign < foreign || (stack->foreign == foreign && stack->site < site))
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
 }
 
 /* Gives each site the run of stacks that begin at it. */
@@ -105,12 +127,13 @@ join_stacks(struct supervisor_dump *dump)
 	for (size_t i = 0; i < dump->count; i++) {
 		struct supervisor_site *site = &dump->sites[i];
 		bool foreign = strcmp(site->scope, "foreign") == 0;
-		for (size_t k = 0; k < dump->stack_count; k++) {
-			if (dump->stacks[k].foreign != foreign || dump->stacks[k].site != site->address)
-				continue;
-			if (site->stack_count++ == 0)
-				site->first_stack = k;
-		}
+		pace();
+		size_t first = first_stack(dump, foreign, site->address), end = first;
+		while (end < dump->stack_count && dump->stacks[end].foreign == foreign &&
+		       dump->stacks[end].site == site->address)
+			end++;
+		site->stack_count = end - first;
+		site->first_stack = end > first ? first : 0;
 	}
 }
 

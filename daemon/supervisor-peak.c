@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What instances held at their highest, kept while they run: once it is over, nobody can ask any more. */
 #include "capture.h"
+#include "pace.h"
 #include "supervisor-internal.h"
 
 /* A peak is kept when live bytes have risen by a tenth, and by more than a page, since the one before: so a heap that
@@ -47,6 +48,8 @@ void
 supervisor_look_for_peaks(struct pool_job *job)
 {
 	struct supervisor *supervisor = CONTAINER_OF(job, struct supervisor, peaks);
+
+	pace_begin();
 
 	for (size_t i = 0;; i++) {
 		pthread_mutex_lock(&supervisor->lock);

@@ -79,10 +79,10 @@ tests_unit_test_job_LDADD = $(CMOCKA_LIBS) $(SYSTEMD_LIBS) -lpthread
 test_commands = tests/unit/fake-server.c tests/unit/fake-server.h tests/unit/fake-overseer.c daemon/wire.c \
 	daemon/router.c daemon/access.c daemon/network.c daemon/glob.c daemon/identity.c \
 	daemon/name.c daemon/target.c $(mtlsd_commands) $(mtlsd_tls) daemon/yaml.c $(mtlsd_format) daemon/verdict-text.c daemon/signals.c daemon/event.c daemon/units.c \
-	daemon/job.c daemon/log.c daemon/schema-nearest.c daemon/schema-value.c daemon/error.c
+	daemon/job.c daemon/pace.c daemon/log.c daemon/schema-nearest.c daemon/schema-value.c daemon/error.c
 test_command_fixture = tests/unit/command-fixture.c tests/unit/command-fixture.h $(test_commands)
 test_control_fixture = tests/unit/control-fixture.c tests/unit/control-fixture.h daemon/control.c daemon/handover.c daemon/caller.c \
-	daemon/caller-call.c daemon/caller-job.c daemon/pace.c daemon/peer.c $(test_commands)
+	daemon/caller-call.c daemon/caller-job.c daemon/peer.c $(test_commands)
 tests_unit_test_command_table_SOURCES = tests/unit/test-command-table.c tests/unit/pki-fixture.c tests/unit/pki-fixture.h \
 	$(test_command_fixture)
 tests_unit_test_command_table_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) $(YAML_LIBS) -lpthread -lm
@@ -110,7 +110,7 @@ tests_unit_test_doctor_SOURCES = tests/unit/test-doctor.c daemon/doctor.c daemon
 tests_unit_test_doctor_LDADD = $(CMOCKA_LIBS)
 
 # dumps
-tests_unit_test_format_SOURCES = tests/unit/test-format.c daemon/pprof.c daemon/format-folded.c daemon/format-pprof.c
+tests_unit_test_format_SOURCES = tests/unit/test-format.c daemon/pprof.c daemon/format-folded.c daemon/format-pprof.c daemon/pace.c
 tests_unit_test_format_LDADD = $(CMOCKA_LIBS) $(ZLIB_LIBS)
 
 tests_unit_test_difference_SOURCES = tests/unit/test-difference.c daemon/difference.c daemon/error.c
