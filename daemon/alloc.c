@@ -153,7 +153,7 @@ alloc_small(struct heap *heap, unsigned class, const struct alloc_wish *wish)
 	} else {
 		if (!heap_charge(heap, size))
 			return heap_refuse(heap, wish->site);
-		if (central_take(heap, class, &entry, 1) == 0) {
+		if (central_take(heap, class, 0, &entry, 1) == 0) {
 			heap_uncharge(heap, size);
 			return heap_refuse(heap, wish->site);
 		}

@@ -127,6 +127,7 @@ bin_set_new(struct heap *heap)
 		return NULL;
 	set->heap = heap;
 	set->clock = heap->clock;
+	set->shard = (uint8_t) (heap->sets != NULL ? (heap->sets->shard + 1) % CENTRAL_SHARDS : 0);
 	struct bin_entry *next = (struct bin_entry *) (set + 1);
 	for (unsigned class = 1; class <= CLASS_COUNT; class ++) {
 		struct bin *bin = &set->bins[class];
@@ -205,7 +206,7 @@ bin_refill(struct bin_set *set, unsigned class, uintptr_t site)
 			return false;
 		}
 	}
-	unsigned got = central_take(set->heap, class, bin->floor, want);
+	unsigned got = central_take(set->heap, class, set->shard, bin->floor, want);
 	if (got < want)
 		heap_uncharge(set->heap, (uint64_t) (want - got) * size);
 	if (got == 0) {

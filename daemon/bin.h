@@ -49,6 +49,7 @@ struct bin_set {
 	uint32_t *clock;
 	struct bin_set *next;     /* in heap->sets, for ever */
 	bool idle;                /* its thread ended (heap's sets_lock) */
+	uint8_t shard;            /* of the stock that its bins draw on */
 	uint64_t sample_interval; /* the heap's, when the tallies were set */
 	int64_t until_sample;     /* bytes, of large blocks */
 	struct bin_counts counts;

@@ -5,6 +5,10 @@
 #include "heap-internal.h"
 #include "side.h"
 
+enum {
+	CENTRAL_LOOKS = 16, /* at the spans of another shard */
+};
+
 void
 central_setup(struct central *central)
 {
@@ -16,12 +20,13 @@ static void
 central_link(struct heap *heap, struct central *central, uint32_t granule)
 {
 	struct span *span = &heap->spans[granule];
+	struct central_shard *shard = &central->shards[span->shard];
 
 	span->previous = 0;
-	span->next = central->partial;
+	span->next = shard->partial;
 	if (span->next != 0)
 		heap->spans[span->next - 1].previous = granule + 1;
-	central->partial = granule + 1;
+	shard->partial = granule + 1;
 }
 
 static void
@@ -34,7 +39,7 @@ central_unlink(struct heap *heap, struct central *central, uint32_t granule)
 	if (span->previous != 0)
 		heap->spans[span->previous - 1].next = span->next;
 	else
-		central->partial = span->next;
+		central->shards[span->shard].partial = span->next;
 	span->next = span->previous = 0;
 }
 
@@ -52,7 +57,7 @@ central_side(struct heap *heap, struct central *central, const struct class_row 
 }
 
 static bool
-central_open(struct heap *heap, unsigned class)
+central_open(struct heap *heap, unsigned class, unsigned shard)
 {
 	struct central *central = &heap->central[class];
 	const struct class_row *row = &class_rows[class];
@@ -68,6 +73,7 @@ central_open(struct heap *heap, unsigned class)
 	}
 	struct span *span = &heap->spans[taken - 1];
 	span->used = span->fresh = span->free_head = 0;
+	span->shard = (uint8_t) shard;
 	span_open(span, (uint8_t) class, row->size, row->magic, (uint16_t) bin_place(class), side);
 	central_link(heap, central, taken - 1);
 	return true;
@@ -80,6 +86,7 @@ central_release(struct heap *heap, struct central *central, uint32_t granule)
 	uint64_t *side = span->side;
 
 	central_unlink(heap, central, granule);
+	central->shards[span->shard].idle -= span->fresh;
 	span_close(span);
 	side_store(side, (uintptr_t) central->idle_side);
 	central->idle_side = side;
@@ -118,19 +125,66 @@ central_take_from(struct heap *heap, struct span *span, uint32_t granule, struct
 	return got;
 }
 
-unsigned
-central_take(struct heap *heap, unsigned class, struct bin_entry *entries, unsigned want)
+/* A span of another shard changes hands: of its first ones that with most idle blocks. */
+static bool
+central_take_over(struct heap *heap, struct central *central, unsigned from, unsigned shard)
+{
+	uint32_t found = 0;
+	unsigned most = 0, looks = CENTRAL_LOOKS;
+
+	for (uint32_t at = central->shards[from].partial; at != 0 && looks-- > 0; at = heap->spans[at - 1].next) {
+		const struct span *span = &heap->spans[at - 1];
+		unsigned idle = span->fresh - span->used;
+		if (found != 0 && idle <= most)
+			continue;
+		most = idle;
+		found = at;
+	}
+	if (found == 0)
+		return false;
+	central_unlink(heap, central, found - 1);
+	central->shards[from].idle -= most;
+	central->shards[shard].idle += most;
+	heap->spans[found - 1].shard = (uint8_t) shard;
+	central_link(heap, central, found - 1);
+	return true;
+}
+
+/* A span with a free block for a shard that has none. */
+static bool
+central_supply(struct heap *heap, unsigned class, unsigned shard)
 {
 	struct central *central = &heap->central[class];
+
+	for (unsigned i = 0; i < CENTRAL_SHARDS; i++)
+		if (i != shard && central->shards[i].idle >= class_rows[class].blocks &&
+		    central_take_over(heap, central, i, shard))
+			return true;
+	if (central_open(heap, class, shard))
+		return true;
+	/* Nothing more to be had: then from whoever has it. */
+	for (unsigned i = 0; i < CENTRAL_SHARDS; i++)
+		if (i != shard && central_take_over(heap, central, i, shard))
+			return true;
+	return false;
+}
+
+unsigned
+central_take(struct heap *heap, unsigned class, unsigned shard, struct bin_entry *entries, unsigned want)
+{
+	struct central *central = &heap->central[class];
+	struct central_shard *mine = &central->shards[shard];
 	unsigned got = 0;
 
 	pthread_mutex_lock(&central->lock);
 	while (got < want) {
-		if (central->partial == 0 && (got != 0 || !central_open(heap, class)))
+		if (mine->partial == 0 && (got != 0 || !central_supply(heap, class, shard)))
 			break;
-		uint32_t granule = central->partial - 1;
+		uint32_t granule = mine->partial - 1;
 		struct span *span = &heap->spans[granule];
+		unsigned idle = span->fresh - span->used;
 		got += central_take_from(heap, span, granule, entries + got, want - got);
+		mine->idle -= idle - (unsigned) (span->fresh - span->used);
 		if (span->used == class_rows[class].blocks)
 			central_unlink(heap, central, granule);
 	}
@@ -153,6 +207,7 @@ central_put(struct heap *heap, unsigned class, const struct bin_entry *entries, 
 		span->free_head = (uint16_t) (entries[i].side - span->side + 1);
 		if (span->used-- == class_rows[class].blocks)
 			central_link(heap, central, granule);
+		central->shards[span->shard].idle++;
 		/* One empty span stays as long as it is the only one with room: a block on the edge must not cost a
 		 * span. */
 		if (span->used == 0 && (span->next != 0 || span->previous != 0))
@@ -168,10 +223,11 @@ central_trim(struct heap *heap, unsigned class)
 	struct central *central = &heap->central[class];
 
 	pthread_mutex_lock(&central->lock);
-	for (uint32_t at = central->partial, next; at != 0; at = next) {
-		next = heap->spans[at - 1].next;
-		if (heap->spans[at - 1].used == 0)
-			central_release(heap, central, at - 1);
-	}
+	for (unsigned i = 0; i < CENTRAL_SHARDS; i++)
+		for (uint32_t at = central->shards[i].partial, next; at != 0; at = next) {
+			next = heap->spans[at - 1].next;
+			if (heap->spans[at - 1].used == 0)
+				central_release(heap, central, at - 1);
+		}
 	pthread_mutex_unlock(&central->lock);
 }

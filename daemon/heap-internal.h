@@ -52,7 +52,7 @@ span_open(struct span *span, uint8_t class, uint32_t size, uint32_t magic, uint1
 {
 	__atomic_store_n(&span->side, side, __ATOMIC_RELAXED);
 	__atomic_store_n(&span->magic, magic, __ATOMIC_RELAXED);
-	__atomic_store_n(&span->size, size, __ATOMIC_RELAXED);
+	__atomic_store_n(&span->size, (uint16_t) size, __ATOMIC_RELAXED);
 	__atomic_store_n(&span->bin, bin, __ATOMIC_RELAXED);
 	__atomic_store_n(&span->class, class, __ATOMIC_RELAXED);
 	__atomic_store_n(&span->sequence, span->sequence + 1, __ATOMIC_RELEASE);

@@ -26,10 +26,12 @@ enum {
  * `sequence` (odd: in use), then the first half and the side words, then `sequence` again. */
 struct span {
 	uint64_t *side; /* one word a block; for a large block &word */
-	uint32_t magic, size;
-	uint8_t class;
-	bool edge;    /* first or last granule of a free run (pool's lock) */
+	uint32_t magic;
+	uint16_t size;
 	uint16_t bin; /* where its class's bin lies in a bin_set, bytes; 0: not a span of small blocks */
+	uint8_t class;
+	uint8_t shard; /* whose blocks these are (central's lock) */
+	bool edge;     /* first or last granule of a free run (pool's lock) */
 	uint32_t sequence;
 	uint32_t granules;       /* the run's length; also in the last entry of a free run */
 	uint16_t used;           /* blocks handed out (central's lock) */

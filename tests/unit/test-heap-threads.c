@@ -299,6 +299,100 @@ test_ten_thousand_heaps_leave_nothing(void **state UNUSED)
 	assert_in_range(mappings[1], 0, mappings[0] + 4);
 }
 
+struct neighbour {
+	struct heap *heap;
+	unsigned count, keep; /* blocks to make; of which one in so many stays */
+	char *blocks[1024];
+};
+
+static void *
+live_next_door(void *arg)
+{
+	struct neighbour *neighbour = arg;
+
+	for (unsigned i = 0; i < neighbour->count; i++) {
+		neighbour->blocks[i] = alloc_block(neighbour->heap, 1024, 0, 0, SITE_B);
+		memset(neighbour->blocks[i], 1, 1024);
+	}
+	for (unsigned i = 0; i < neighbour->count; i++)
+		if (i % neighbour->keep != 0)
+			alloc_free(neighbour->blocks[i], SITE_FREE);
+	return NULL;
+}
+
+static void
+have_neighbour(struct neighbour *neighbour)
+{
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, live_next_door, neighbour), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
+static bool
+lies_in_a_span_of(const char *block, char *const *blocks, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		if ((uintptr_t) block >> 16 == (uintptr_t) blocks[i] >> 16)
+			return true;
+	return false;
+}
+
+/* What two threads write at every malloc and free must not lie in the same cache lines. */
+static void
+test_threads_get_spans_of_their_own(void **state UNUSED)
+{
+	struct neighbour neighbour = {.heap = new_heap(0), .count = 100, .keep = 1};
+	char *mine[100];
+
+	mine[0] = alloc_block(neighbour.heap, 1024, 0, 0, SITE_A);
+	have_neighbour(&neighbour);
+	for (unsigned i = 1; i < ARRAY_LENGTH(mine); i++) {
+		mine[i] = alloc_block(neighbour.heap, 1024, 0, 0, SITE_A);
+		assert_false(lies_in_a_span_of(mine[i], neighbour.blocks, neighbour.count));
+	}
+	/* Freed here, blocks lie in this thread's bin; given back, they are the other's again. */
+	for (unsigned i = 1; i < neighbour.count; i++)
+		alloc_free(neighbour.blocks[i], SITE_FREE);
+	(void) heap_trim(neighbour.heap);
+	for (unsigned i = 0; i < 20; i++)
+		assert_true(
+			lies_in_a_span_of(alloc_block(neighbour.heap, 1024, 0, 0, SITE_A), mine, ARRAY_LENGTH(mine)));
+	heap_free(&neighbour.heap);
+}
+
+/* Idle memory is taken over, also from the spans of a thread that ended. */
+static void
+test_threads_share_what_is_idle(void **state UNUSED)
+{
+	struct neighbour neighbour = {.heap = new_heap(0), .count = 1024, .keep = 8};
+
+	assert_non_null(alloc_block(neighbour.heap, 16, 0, 0, SITE_A));
+	have_neighbour(&neighbour);
+	uint64_t resident = usage_of(neighbour.heap).resident_bytes;
+	for (unsigned i = 0; i < 1024 / 8 * 6; i++)
+		assert_non_null(alloc_block(neighbour.heap, 1024, 0, 0, SITE_A));
+	assert_int_equal(usage_of(neighbour.heap).resident_bytes, resident);
+	heap_free(&neighbour.heap);
+}
+
+/* With nothing else left, the least a neighbour has is taken. */
+static void
+test_no_refusal_while_a_neighbour_has_some(void **state UNUSED)
+{
+	struct neighbour neighbour = {.heap = new_heap(0), .count = 1, .keep = 1};
+
+	assert_non_null(alloc_block(neighbour.heap, 16, 0, 0, SITE_A));
+	have_neighbour(&neighbour);
+	while (alloc_block(neighbour.heap, 65536, 0, 0, SITE_A) != NULL)
+		;
+	for (unsigned i = 1; i < 64; i++)
+		assert_non_null(alloc_block(neighbour.heap, 1024, 0, 0, SITE_A));
+	assert_null(alloc_block(neighbour.heap, 1024, 0, 0, SITE_A));
+	assert_int_equal(usage_of(neighbour.heap).refused, 2);
+	heap_free(&neighbour.heap);
+}
+
 static int
 reserve(void **state UNUSED)
 {
@@ -315,6 +409,9 @@ main(void)
 		cmocka_unit_test(test_profile_exact),
 		cmocka_unit_test(test_a_walk_is_off_by_what_moves_at_most),
 		cmocka_unit_test(test_heaps_come_and_go),
+		cmocka_unit_test(test_threads_get_spans_of_their_own),
+		cmocka_unit_test(test_threads_share_what_is_idle),
+		cmocka_unit_test(test_no_refusal_while_a_neighbour_has_some),
 		cmocka_unit_test(test_ten_thousand_heaps_leave_nothing),
 	};
 
