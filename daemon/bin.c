@@ -126,6 +126,9 @@ bin_set_new(struct heap *heap)
 	if (set == NULL)
 		return NULL;
 	set->heap = heap;
+	set->base = heap->base;
+	set->bytes = (uint64_t) heap->runs.limit << RUN_SHIFT;
+	set->spans = heap->spans;
 	set->clock = heap->clock;
 	set->shard = (uint8_t) (heap->sets != NULL ? (heap->sets->shard + 1) % CENTRAL_SHARDS : 0);
 	struct bin_entry *next = (struct bin_entry *) (set + 1);

@@ -45,8 +45,10 @@ struct bin_counts {
 };
 
 struct bin_set {
-	struct heap *heap;
+	uintptr_t base, bytes; /* of the heap's slot; 0 bytes: bin_no_set */
+	struct span *spans;
 	uint32_t *clock;
+	struct heap *heap;
 	struct bin_set *next;     /* in heap->sets, for ever */
 	bool idle;                /* its thread ended (heap's sets_lock) */
 	uint8_t shard;            /* of the stock that its bins draw on */
@@ -77,7 +79,7 @@ extern struct bin_range bin_range;
 /* What malloc and free know about the calling thread: one cache line, and then some. */
 struct bin_thread {
 	struct scope_space *space;     /* NULL: the daemon's own memory */
-	struct bin_set *own, *foreign; /* of the space; bin_no_set: not made yet, or image not known yet */
+	struct bin_set *own, *foreign; /* of the space; bin_no_set: not made yet, image not known yet, own: no space */
 	uintptr_t image_start, image_bytes;
 	struct bin_slot *slots;
 	void **journal_next, **journal_end; /* where the booking's next block is noted */
@@ -187,6 +189,8 @@ bin_pop_from(struct bin_set *set, struct bin *bin, uintptr_t site)
 	    __builtin_expect((uint16_t) tally == 0, 0))
 		return NULL;
 	void *block = top[-1].block;
+	if (block == NULL)
+		__builtin_unreachable(); /* spares the caller to ask again */
 	uint64_t word = known->bits;
 	if (self->journal != NULL) {
 		if (__builtin_expect(self->journal_next == self->journal_end, 0))
@@ -212,23 +216,18 @@ bin_pop(struct bin_set *set, size_t size, uintptr_t site)
 	return NULL;
 }
 
-/* Frees the short way; false if it takes the long one. offset: from the range's start, inside the range. */
+/* Frees a block of the set's heap into its bin. */
 static inline bool
-bin_push(void *p, uintptr_t offset)
+bin_push_to(struct bin_set *set, const struct span *span, void *p)
 {
-	unsigned slot = (unsigned) (offset >> bin_range.shift);
-	const struct bin_slot *mine = &bin_self.slots[slot];
-	const struct span *span = &bin_range.spans[offset >> RUN_SHIFT];
-
-	if (__builtin_expect(mine->generation != __atomic_load_n(&bin_range.generation[slot], __ATOMIC_RELAXED), 0))
-		return false;
-	size_t place = span->bin;
-	/* What is left below 2^32 is less than magic exactly if the offset is a multiple of the size. */
-	uint64_t product = (uint64_t) (offset & (RUN_GRANULE - 1)) * span->magic;
-	if (__builtin_expect(place == 0 || (uint32_t) product >= span->magic, 0))
+	uint32_t magic = span->magic;
+	/* What is left below 2^32 is less than magic exactly if the offset is a multiple of the size. Where there are
+	 * no small blocks magic is 0. */
+	uint64_t product = (uint64_t) ((uintptr_t) p & (RUN_GRANULE - 1)) * magic;
+	if (__builtin_expect((uint32_t) product >= magic, 0))
 		return false;
 	uint64_t *side = &span->side[product >> 32];
-	struct bin *bin = bin_at(mine->set, place);
+	struct bin *bin = bin_at(set, span->bin);
 	struct bin_entry *top = bin->top;
 	if (__builtin_expect(top == bin->ceiling || !side_is_plain(side_load(side)), 0))
 		return false;
@@ -237,4 +236,26 @@ bin_push(void *p, uintptr_t offset)
 	side_store(side, 0);
 	bin_move_top(bin, top + 1);
 	return true;
+}
+
+/* Frees the short way; false if it takes the long one. offset: from the range's start, inside the range. */
+static inline bool
+bin_push(void *p, uintptr_t offset)
+{
+	unsigned slot = (unsigned) (offset >> bin_range.shift);
+	const struct bin_slot *mine = &bin_self.slots[slot];
+
+	if (__builtin_expect(mine->generation != __atomic_load_n(&bin_range.generation[slot], __ATOMIC_RELAXED), 0))
+		return false;
+	return bin_push_to(mine->set, &bin_range.spans[offset >> RUN_SHIFT], p);
+}
+
+/* Frees a block of the heap that the calling thread is in. False: it is another's, or it takes a longer way. */
+static inline bool
+bin_push_own(void *p)
+{
+	struct bin_set *set = bin_self.own;
+	uintptr_t inside = (uintptr_t) p - set->base;
+
+	return inside < set->bytes && bin_push_to(set, &set->spans[inside >> RUN_SHIFT], p);
 }

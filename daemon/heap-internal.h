@@ -65,6 +65,7 @@ span_close(struct span *span)
 	__atomic_store_n(&span->sequence, span->sequence + 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&span->class, 0, __ATOMIC_RELEASE);
 	__atomic_store_n(&span->bin, 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&span->magic, 0, __ATOMIC_RELAXED);
 }
 
 /* Accounts for bytes about to leave the stock. False: the hard limit says no. */

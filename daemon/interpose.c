@@ -17,6 +17,14 @@ enum {
 };
 
 void *
+interpose_take_wide(size_t size, uintptr_t site)
+{
+	void *block = bin_pop(scope_set(site), size, site);
+
+	return block != NULL ? block : scope_alloc(size, 0, 0, site);
+}
+
+void *
 malloc(size_t size)
 {
 	return interpose_take(size, (uintptr_t) __builtin_return_address(0));

@@ -22,13 +22,19 @@ void *__libc_realloc(void *p, size_t size);
 void *__libc_memalign(size_t align, size_t size);
 void __libc_free(void *p);
 
+/* The same for sizes beyond the table; apart, since it would cost the others registers. Only inside a space. */
+void *interpose_take_wide(size_t size, uintptr_t site);
+
 /* Memory for a call from `site`: the current space's, else the daemon's. */
 static inline void *
 interpose_take(size_t size, uintptr_t site)
 {
 	if (__builtin_expect(bin_self.space == NULL, 1))
 		return __libc_malloc(size);
-	void *block = bin_pop(scope_set(site), size, site);
+	if (__builtin_expect(size > CLASS_TABLE_BYTES, 0))
+		return interpose_take_wide(size, site);
+	struct bin_set *set = scope_set(site);
+	void *block = bin_pop_from(set, bin_at(set, bin_places[(size + 15) / 16]), site);
 	return __builtin_expect(block != NULL, 1) ? block : scope_alloc(size, 0, 0, site);
 }
 
@@ -36,9 +42,11 @@ interpose_take(size_t size, uintptr_t site)
 static inline void
 interpose_drop(void *p, uintptr_t site)
 {
-	uintptr_t offset = (uintptr_t) p - bin_range.base;
+	uintptr_t offset;
 
-	if (offset >= bin_range.bytes)
+	if (__builtin_expect(bin_push_own(p), 1))
+		return;
+	if ((offset = (uintptr_t) p - bin_range.base) >= bin_range.bytes)
 		__libc_free(p); /* NULL too */
 	else if (__builtin_expect(!bin_push(p, offset), 0))
 		alloc_free(p, site);

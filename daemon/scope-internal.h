@@ -51,8 +51,10 @@ scope_switch(struct scope_space *space)
 	struct bin_thread *self = &bin_self;
 
 	self->space = space;
-	if (space == NULL)
+	if (space == NULL) {
+		self->own = &bin_no_set; /* free looks into it */
 		return;
+	}
 	__atomic_store_n(&self->image_start, space->image_start, __ATOMIC_RELAXED);
 	__atomic_store_n(&self->image_bytes, space->image_bytes, __ATOMIC_RELAXED);
 	bool slow = space->slow;

@@ -133,7 +133,7 @@ scope_enter_daemon(struct scope_frame *frame)
 {
 	scope_save(frame);
 	journal_switch(NULL);
-	bin_self.space = NULL;
+	scope_switch(NULL);
 }
 
 void
