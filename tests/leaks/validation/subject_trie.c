@@ -14,10 +14,10 @@ static struct node root;
 CORPUS_SITE static char *
 decision_new(const char *subject)
 {
-	char *decision = malloc(400);
+	char *decision = malloc(600);
 
 	if (decision)
-		snprintf(decision, 400, "allow %s", subject);
+		snprintf(decision, 600, "allow %s", subject);
 	return decision;
 }
 
