@@ -108,6 +108,7 @@ test_labels_say_enough(void **state UNUSED)
 		const struct label *label = &labels[i];
 		if (!label->leaky) {
 			assert_true(label->classes == 0 && label->axes == 0);
+			assert_true(label->bound > 0 || label->part == LABEL_TUNE || label->part == LABEL_BEYOND);
 			continue;
 		}
 		assert_true(label->classes != 0);
