@@ -52,6 +52,12 @@ mtlsd_gate = \
 	daemon/target.c daemon/target.h daemon/gate.c daemon/gate.h daemon/gate-head.c daemon/gate-head.h \
 	daemon/gate-chunk.c daemon/gate-chunk.h daemon/gate-reason.c daemon/gate-reason.h daemon/gate-request.c \
 	daemon/gate-request.h daemon/request-header.h
+if HAVE_LIBCRYPTO
+mtlsd_signature = daemon/signature.h daemon/signature.c daemon/signature-nettle.c
+else
+mtlsd_signature = daemon/signature.h daemon/signature-none.c
+endif
+EXTRA_DIST += daemon/signature.c daemon/signature-nettle.c daemon/signature-none.c
 mtlsd_tls = \
 	daemon/secret.c daemon/secret.h daemon/hello.c daemon/hello.h daemon/ticket.c daemon/ticket.h daemon/chain.c daemon/chain.h \
 	daemon/chain-cache.c daemon/chain-cache.h daemon/crl.c daemon/crl.h daemon/tls-refusal.c daemon/tls-refusal.h \
@@ -75,11 +81,11 @@ mtlsd_control = \
 	daemon/peer.c daemon/peer.h daemon/caller.c daemon/caller.h daemon/caller-internal.h \
 	daemon/caller-call.c daemon/caller-job.c daemon/control.c daemon/control.h
 
-mtlsd_SOURCES = $(mtlsd_base) $(mtlsd_heap) $(mtlsd_schema) $(mtlsd_config) $(mtlsd_access) $(mtlsd_plugin) $(mtlsd_policy) $(mtlsd_verdict) $(mtlsd_request) \
+mtlsd_SOURCES = $(mtlsd_signature) $(mtlsd_base) $(mtlsd_heap) $(mtlsd_schema) $(mtlsd_config) $(mtlsd_access) $(mtlsd_plugin) $(mtlsd_policy) $(mtlsd_verdict) $(mtlsd_request) \
 	$(mtlsd_gate) $(mtlsd_edge) $(mtlsd_format) $(mtlsd_overseer) $(mtlsd_control) daemon/wall.c daemon/wall.h daemon/wall-plan.c daemon/wall-plan.h daemon/server.c daemon/server-internal.h daemon/server-reload.c daemon/server.h \
 	daemon/server-fault.c daemon/server-fault.h daemon/main.c
 EXTRA_mtlsd_DEPENDENCIES = $(srcdir)/daemon/exports.list
-mtlsd_LDADD = $(GNUTLS_LIBS) $(SYSTEMD_LIBS) $(SECCOMP_LIBS) $(YAML_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS) $(DW_LIBS) $(ELF_LIBS) $(ZLIB_LIBS) -lresolv -lpthread -ldl -lm
+mtlsd_LDADD = $(GNUTLS_LIBS) $(CRYPTO_LIBS) $(SYSTEMD_LIBS) $(SECCOMP_LIBS) $(YAML_LIBS) $(MICROHTTPD_LIBS) $(JANSSON_LIBS) $(DW_LIBS) $(ELF_LIBS) $(ZLIB_LIBS) -lresolv -lpthread -ldl -lm
 # What libraries and plugins must find in the executable first: the malloc family, thread starts, the framing gate.
 mtlsd_LDFLAGS = $(AM_LDFLAGS) -Wl,--dynamic-list=$(srcdir)/daemon/exports.list
 EXTRA_DIST += daemon/exports.list

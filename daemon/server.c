@@ -7,6 +7,7 @@
 #include "log.h"
 #include "monotonic.h"
 #include "server-fault.h"
+#include "signature.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -187,6 +188,7 @@ start_parts(struct server *server, struct error *error)
 	heap_on_fault(server_tell_fault, NULL);
 	/* What libc sets up once for the whole process is not the doing of the plugin that asks first. */
 	tzset();
+	(void) signature_start(); /* without it all is well, at twice the price */
 	r = supervisor_new(config->daemon.run_directory, &server->supervisor, error);
 	if (r == 0) {
 		heap_on_fault(server_tell_fault, server->supervisor);

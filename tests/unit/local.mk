@@ -193,6 +193,9 @@ if HAVE_CMOCKA
 tls_tests = \
 	tests/unit/test-hello tests/unit/test-ticket tests/unit/test-chain-cache tests/unit/test-trust \
 	tests/unit/test-credential tests/unit/test-secret tests/unit/test-tls-watch
+if HAVE_LIBCRYPTO
+tls_tests += tests/unit/test-signature
+endif
 check_PROGRAMS += $(tls_tests)
 TESTS += $(tls_tests)
 endif
@@ -202,6 +205,10 @@ tests_unit_test_ticket_SOURCES = tests/unit/test-ticket.c daemon/ticket.c daemon
 tests_unit_test_ticket_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS)
 tests_unit_test_chain_cache_SOURCES = tests/unit/test-chain-cache.c daemon/chain-cache.c daemon/chain.c
 tests_unit_test_chain_cache_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) -lpthread
+tests_unit_test_signature_SOURCES = tests/unit/test-signature.c daemon/signature.h daemon/signature.c daemon/signature-nettle.c
+# It counts who is asked, and can leave libcrypto out.
+tests_unit_test_signature_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=signature_check
+tests_unit_test_signature_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) $(CRYPTO_LIBS)
 tests_unit_test_trust_SOURCES = tests/unit/test-trust.c tests/unit/pki-fixture.c tests/unit/pki-fixture.h daemon/trust.c daemon/trust-judge.c \
 	daemon/crl.c daemon/chain.c daemon/chain-cache.c daemon/secret.c daemon/error.c
 tests_unit_test_trust_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) -lpthread
