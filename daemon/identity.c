@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "identity.h"
+#include "identity-internal.h"
 
 #include "name.h"
 
@@ -26,64 +26,52 @@ enum {
 static const char san_extension[] = "2.5.29.17";
 static const char *const no_names[] = {NULL};
 
-enum { PURPOSES = IDENTITY_SAN_COUNT, LISTS };
-
-struct counted {
-	struct identity identity;
-	atomic_uint references;
-	char **names[LISTS]; /* what identity.san and, last, identity.purposes show */
-	size_t counts[LISTS];
-	gnutls_datum_t *chain;
-	size_t chain_count;
-	_Atomic(char *) *encoded; /* of each of the chain, NULL: nobody has asked */
-};
-
 static void
-counted_free(struct counted *counted)
+record_free(struct identity_record *record)
 {
-	for (size_t kind = 0; kind < LISTS; kind++) {
-		for (size_t i = 0; i < counted->counts[kind]; i++)
-			free(counted->names[kind][i]);
-		free(counted->names[kind]);
+	for (size_t kind = 0; kind < IDENTITY_LISTS; kind++) {
+		for (size_t i = 0; i < record->counts[kind]; i++)
+			free(record->names[kind][i]);
+		free(record->names[kind]);
 	}
-	for (size_t i = 0; i < counted->chain_count; i++) {
-		free(counted->chain[i].data);
-		free(atomic_load_explicit(&counted->encoded[i], memory_order_relaxed));
+	for (size_t i = 0; i < record->chain_count; i++) {
+		free(record->chain[i].data);
+		free(atomic_load_explicit(&record->encoded[i], memory_order_relaxed));
 	}
-	free(counted->chain);
-	free((void *) counted->encoded);
-	free((char *) counted->identity.subject);
-	free((char *) counted->identity.issuer);
-	free((char *) counted->identity.serial);
-	free((char *) counted->identity.spki_sha256);
-	free((char *) counted->identity.certificate_sha256);
-	free(counted);
+	free(record->chain);
+	free((void *) record->encoded);
+	free((char *) record->identity.subject);
+	free((char *) record->identity.issuer);
+	free((char *) record->identity.serial);
+	free((char *) record->identity.spki_sha256);
+	free((char *) record->identity.certificate_sha256);
+	free(record);
 }
 
 struct identity *
 identity_ref(struct identity *identity)
 {
-	struct counted *counted = CONTAINER_OF(identity, struct counted, identity);
+	struct identity_record *record = CONTAINER_OF(identity, struct identity_record, identity);
 
-	(void) atomic_fetch_add_explicit(&counted->references, 1, memory_order_relaxed);
+	(void) atomic_fetch_add_explicit(&record->references, 1, memory_order_relaxed);
 	return identity;
 }
 
 void
 identity_unref(struct identity **identity)
 {
-	struct counted *counted;
+	struct identity_record *record;
 
 	if (!identity || !*identity)
 		return;
-	counted = CONTAINER_OF(*identity, struct counted, identity);
+	record = CONTAINER_OF(*identity, struct identity_record, identity);
 	*identity = NULL;
-	if (atomic_fetch_sub_explicit(&counted->references, 1, memory_order_acq_rel) == 1)
-		counted_free(counted);
+	if (atomic_fetch_sub_explicit(&record->references, 1, memory_order_acq_rel) == 1)
+		record_free(record);
 }
 
-static int
-out_of_memory(struct error *error)
+int
+identity_out_of_memory(struct error *error)
 {
 	return error_set(error, -ENOMEM, "out of memory while reading a certificate");
 }
@@ -92,7 +80,7 @@ static int
 library_error(struct error *error, const char *what, int code)
 {
 	if (code == GNUTLS_E_MEMORY_ERROR)
-		return out_of_memory(error);
+		return identity_out_of_memory(error);
 	return error_set(error, -EBADMSG, "%s cannot be read (%s); have the certificate issued anew", what,
 			 gnutls_strerror(code));
 }
@@ -124,7 +112,7 @@ text_copy(const gnutls_datum_t *data, size_t length_max, bool is_ascii, const ch
 				 length_max);
 	text = malloc((size_t) data->size + 1);
 	if (!text)
-		return out_of_memory(error);
+		return identity_out_of_memory(error);
 	if (data->size > 0)
 		memcpy(text, data->data, data->size);
 	text[data->size] = '\0';
@@ -136,14 +124,14 @@ text_copy(const gnutls_datum_t *data, size_t length_max, bool is_ascii, const ch
 	return r;
 }
 
-static int
-hex_copy(const unsigned char *data, size_t length, const char **ret, struct error *error)
+int
+identity_write_hex(const unsigned char *data, size_t length, const char **ret, struct error *error)
 {
 	static const char digits[] = "0123456789abcdef";
 	char *text = malloc(length * 2 + 1);
 
 	if (!text)
-		return out_of_memory(error);
+		return identity_out_of_memory(error);
 	for (size_t i = 0; i < length; i++) {
 		text[i * 2] = digits[data[i] >> 4];
 		text[i * 2 + 1] = digits[data[i] & 15];
@@ -151,6 +139,15 @@ hex_copy(const unsigned char *data, size_t length, const char **ret, struct erro
 	text[length * 2] = '\0';
 	*ret = text;
 	return 0;
+}
+
+int
+identity_write_digest(const void *data, size_t length, const char *what, const char **ret, struct error *error)
+{
+	unsigned char digest[DIGEST_LENGTH];
+	int r = gnutls_hash_fast(GNUTLS_DIG_SHA256, data, length, digest);
+
+	return r < 0 ? library_error(error, what, r) : identity_write_hex(digest, sizeof(digest), ret, error);
 }
 
 /* r, datum: what GnuTLS said about a distinguished name. Takes the datum. */
@@ -170,7 +167,7 @@ dn_copy(int r, gnutls_datum_t *datum, const char *what, const char **ret, struct
 	r = name_canonical_dn(text, &canonical);
 	free(text);
 	if (r == -ENOMEM)
-		return out_of_memory(error);
+		return identity_out_of_memory(error);
 	if (r < 0)
 		return error_set(error, -EBADMSG, "%s cannot be written as RFC 4514 says", what);
 	*ret = canonical;
@@ -202,20 +199,18 @@ digests_read(const gnutls_datum_t *der, gnutls_x509_crt_t certificate, struct id
 	r = gnutls_x509_crt_get_serial(certificate, serial, &size);
 	if (r < 0)
 		return library_error(error, "the certificate's serial number", r);
-	r = hex_copy(serial, size, &identity->serial, error);
+	r = identity_write_hex(serial, size, &identity->serial, error);
 	if (r < 0)
 		return r;
 	size = sizeof(digest);
 	r = gnutls_x509_crt_get_key_id(certificate, GNUTLS_KEYID_USE_SHA256, digest, &size);
 	if (r < 0)
 		return library_error(error, "the certificate's public key", r);
-	r = hex_copy(digest, size, &identity->spki_sha256, error);
+	r = identity_write_hex(digest, size, &identity->spki_sha256, error);
 	if (r < 0)
 		return r;
-	r = gnutls_hash_fast(GNUTLS_DIG_SHA256, der->data, der->size, digest);
-	if (r < 0)
-		return library_error(error, "the certificate's fingerprint", r);
-	return hex_copy(digest, sizeof(digest), &identity->certificate_sha256, error);
+	return identity_write_digest(der->data, der->size, "the certificate's fingerprint",
+				     &identity->certificate_sha256, error);
 }
 
 static int
@@ -230,34 +225,34 @@ validity_read(gnutls_x509_crt_t certificate, struct identity *identity, struct e
 
 /* Takes the text. Grows by one: most certificates have a name or two, and every connection keeps them. */
 static int
-list_add(struct counted *counted, size_t list, char *text, struct error *error)
+list_add(struct identity_record *record, size_t list, char *text, struct error *error)
 {
-	size_t count = counted->counts[list];
+	size_t count = record->counts[list];
 	char **names;
 
 	if (count == SAN_MAX) {
 		free(text);
 		return error_set(error, -EBADMSG, "the certificate has more than %d %s", SAN_MAX,
-				 list == PURPOSES ? "key purposes" : "alternative names of one kind");
+				 list == IDENTITY_PURPOSES ? "key purposes" : "alternative names of one kind");
 	}
-	names = reallocarray(counted->names[list], count + 2, sizeof(*names));
+	names = reallocarray(record->names[list], count + 2, sizeof(*names));
 	if (!names) {
 		free(text);
-		return out_of_memory(error);
+		return identity_out_of_memory(error);
 	}
 	names[count] = text;
 	names[count + 1] = NULL;
-	counted->names[list] = names;
-	counted->counts[list]++;
-	if (list == PURPOSES)
-		counted->identity.purposes = (const char *const *) names;
+	record->names[list] = names;
+	record->counts[list]++;
+	if (list == IDENTITY_PURPOSES)
+		record->identity.purposes = (const char *const *) names;
 	else
-		counted->identity.san[list] = (const char *const *) names;
+		record->identity.san[list] = (const char *const *) names;
 	return 0;
 }
 
 static int
-san_text_read(struct counted *counted, enum identity_san kind, const gnutls_datum_t *name, struct error *error)
+san_text_read(struct identity_record *record, enum identity_san kind, const gnutls_datum_t *name, struct error *error)
 {
 	char *text;
 	int r;
@@ -267,11 +262,11 @@ san_text_read(struct counted *counted, enum identity_san kind, const gnutls_datu
 		return r;
 	if (kind == IDENTITY_SAN_EMAIL)
 		name_fold_email(text);
-	return list_add(counted, kind, text, error);
+	return list_add(record, kind, text, error);
 }
 
 static int
-san_address_read(struct counted *counted, const gnutls_datum_t *name, struct error *error)
+san_address_read(struct identity_record *record, const gnutls_datum_t *name, struct error *error)
 {
 	int family = name->size == 4 ? AF_INET : AF_INET6;
 	char text[INET6_ADDRSTRLEN], *copy;
@@ -282,28 +277,28 @@ san_address_read(struct counted *counted, const gnutls_datum_t *name, struct err
 	if (!inet_ntop(family, name->data, text, sizeof(text)))
 		return error_set(error, -EBADMSG, "an address in the certificate cannot be written");
 	copy = strdup(text);
-	return copy ? list_add(counted, IDENTITY_SAN_IP, copy, error) : out_of_memory(error);
+	return copy ? list_add(record, IDENTITY_SAN_IP, copy, error) : identity_out_of_memory(error);
 }
 
-static int
-san_read_one(struct counted *counted, unsigned type, const gnutls_datum_t *name, struct error *error)
+int
+identity_add_san(struct identity_record *record, unsigned type, const gnutls_datum_t *name, struct error *error)
 {
 	switch (type) {
 	case GNUTLS_SAN_URI:
-		return san_text_read(counted, IDENTITY_SAN_URI, name, error);
+		return san_text_read(record, IDENTITY_SAN_URI, name, error);
 	case GNUTLS_SAN_DNSNAME:
-		return san_text_read(counted, IDENTITY_SAN_DNS, name, error);
+		return san_text_read(record, IDENTITY_SAN_DNS, name, error);
 	case GNUTLS_SAN_RFC822NAME:
-		return san_text_read(counted, IDENTITY_SAN_EMAIL, name, error);
+		return san_text_read(record, IDENTITY_SAN_EMAIL, name, error);
 	case GNUTLS_SAN_IPADDRESS:
-		return san_address_read(counted, name, error);
+		return san_address_read(record, name, error);
 	default:
 		return 0; /* directory and other names: no rule asks for them */
 	}
 }
 
 static int
-san_read_all(struct counted *counted, gnutls_subject_alt_names_t names, struct error *error)
+san_read_all(struct identity_record *record, gnutls_subject_alt_names_t names, struct error *error)
 {
 	gnutls_datum_t name, other;
 	unsigned type;
@@ -315,13 +310,13 @@ san_read_all(struct counted *counted, gnutls_subject_alt_names_t names, struct e
 			return 0;
 		if (r < 0)
 			return library_error(error, "an alternative name of the certificate", r);
-		r = san_read_one(counted, type, &name, error);
+		r = identity_add_san(record, type, &name, error);
 	}
 	return r;
 }
 
 static int
-san_parse(struct counted *counted, const gnutls_datum_t *extension, struct error *error)
+san_parse(struct identity_record *record, const gnutls_datum_t *extension, struct error *error)
 {
 	gnutls_subject_alt_names_t names;
 	int r = gnutls_subject_alt_names_init(&names);
@@ -333,13 +328,13 @@ san_parse(struct counted *counted, const gnutls_datum_t *extension, struct error
 	if (r < 0)
 		r = library_error(error, "the certificate's alternative names", r);
 	else
-		r = san_read_all(counted, names, error);
+		r = san_read_all(record, names, error);
 	gnutls_subject_alt_names_deinit(names);
 	return r;
 }
 
 static int
-san_read(struct counted *counted, gnutls_x509_crt_t certificate, struct error *error)
+san_read(struct identity_record *record, gnutls_x509_crt_t certificate, struct error *error)
 {
 	gnutls_datum_t extension = {NULL, 0};
 	unsigned critical;
@@ -351,16 +346,24 @@ san_read(struct counted *counted, gnutls_x509_crt_t certificate, struct error *e
 	if (r < 0)
 		return library_error(error, "the certificate's alternative names", r);
 	/* A second list cannot be there: GnuTLS refuses repeated extensions at import (RFC 5280, 4.2). */
-	r = san_parse(counted, &extension, error);
+	r = san_parse(record, &extension, error);
 	gnutls_free(extension.data);
 	return r;
 }
 
+int
+identity_add_purpose(struct identity_record *record, const char *oid, struct error *error)
+{
+	char *copy = strdup(oid);
+
+	return copy ? list_add(record, IDENTITY_PURPOSES, copy, error) : identity_out_of_memory(error);
+}
+
 static int
-purposes_read(struct counted *counted, gnutls_x509_crt_t certificate, struct error *error)
+purposes_read(struct identity_record *record, gnutls_x509_crt_t certificate, struct error *error)
 {
 	for (unsigned i = 0;; i++) {
-		char oid[OID_LENGTH], *copy;
+		char oid[OID_LENGTH];
 		size_t size = sizeof(oid);
 		unsigned critical;
 		int r = gnutls_x509_crt_get_key_purpose_oid(certificate, i, oid, &size, &critical);
@@ -369,65 +372,78 @@ purposes_read(struct counted *counted, gnutls_x509_crt_t certificate, struct err
 			return 0;
 		if (r < 0)
 			return library_error(error, "a key purpose of the certificate", r);
-		copy = strdup(oid);
-		if (!copy)
-			return out_of_memory(error);
-		r = list_add(counted, PURPOSES, copy, error);
+		r = identity_add_purpose(record, oid, error);
 		if (r < 0)
 			return r;
 	}
 }
 
 static int
-identity_fill(struct counted *counted, const gnutls_datum_t *der, gnutls_x509_crt_t certificate, struct error *error)
+identity_fill(struct identity_record *record, const gnutls_datum_t *der, gnutls_x509_crt_t certificate,
+	      struct error *error)
 {
 	int r;
 
 	r = gnutls_x509_crt_import(certificate, der, GNUTLS_X509_FMT_DER);
 	if (r < 0)
 		return library_error(error, "the certificate", r);
-	r = names_read(certificate, &counted->identity, error);
+	r = names_read(certificate, &record->identity, error);
 	if (r == 0)
-		r = digests_read(der, certificate, &counted->identity, error);
+		r = digests_read(der, certificate, &record->identity, error);
 	if (r == 0)
-		r = validity_read(certificate, &counted->identity, error);
+		r = validity_read(certificate, &record->identity, error);
 	if (r == 0)
-		r = san_read(counted, certificate, error);
+		r = san_read(record, certificate, error);
 	if (r == 0)
-		r = purposes_read(counted, certificate, error);
+		r = purposes_read(record, certificate, error);
 	return r;
+}
+
+int
+identity_read_any(struct identity_record *record, const void *der, size_t length, struct error *error)
+{
+	gnutls_datum_t datum = {(unsigned char *) der, (unsigned) length};
+	gnutls_x509_crt_t certificate;
+	int r;
+
+	if (gnutls_x509_crt_init(&certificate) < 0)
+		return identity_out_of_memory(error);
+	r = identity_fill(record, &datum, certificate, error);
+	gnutls_x509_crt_deinit(certificate);
+	return r;
+}
+
+int
+identity_read_by(identity_reader *reader, const void *der, size_t length, struct identity **ret, struct error *error)
+{
+	struct identity_record *record = calloc(1, sizeof(*record));
+	int r;
+
+	if (!record)
+		return identity_out_of_memory(error);
+	atomic_init(&record->references, 1);
+	for (size_t kind = 0; kind < IDENTITY_SAN_COUNT; kind++)
+		record->identity.san[kind] = no_names;
+	record->identity.purposes = no_names;
+	r = reader(record, der, length, error);
+	if (r < 0) {
+		record_free(record);
+		return r;
+	}
+	*ret = &record->identity;
+	return 0;
 }
 
 int
 identity_read(const void *der, size_t length, struct identity **ret, struct error *error)
 {
-	gnutls_datum_t datum = {(unsigned char *) der, (unsigned) length};
-	struct counted *counted;
-	gnutls_x509_crt_t certificate;
 	int r;
 
 	if (length > DER_LENGTH)
 		return error_set(error, -EBADMSG, "the certificate has %zu bytes; at most %d are accepted", length,
 				 DER_LENGTH);
-	counted = calloc(1, sizeof(*counted));
-	if (!counted)
-		return out_of_memory(error);
-	atomic_init(&counted->references, 1);
-	for (size_t kind = 0; kind < IDENTITY_SAN_COUNT; kind++)
-		counted->identity.san[kind] = no_names;
-	counted->identity.purposes = no_names;
-	if (gnutls_x509_crt_init(&certificate) < 0) {
-		counted_free(counted);
-		return out_of_memory(error);
-	}
-	r = identity_fill(counted, &datum, certificate, error);
-	gnutls_x509_crt_deinit(certificate);
-	if (r < 0) {
-		counted_free(counted);
-		return r;
-	}
-	*ret = &counted->identity;
-	return 0;
+	r = identity_read_by(identity_read_plain, der, length, ret, error);
+	return r == -ENOTSUP ? identity_read_by(identity_read_any, der, length, ret, error) : r;
 }
 
 int
@@ -449,19 +465,19 @@ identity_read_pem(const char *pem, struct identity **ret, struct error *error)
  */
 
 static int
-chain_keep(struct counted *counted, const struct identity_der *chain, size_t count)
+chain_keep(struct identity_record *record, const struct identity_der *chain, size_t count)
 {
-	counted->chain = calloc(count, sizeof(*counted->chain));
-	counted->encoded = calloc(count, sizeof(*counted->encoded));
-	if (!counted->chain || !counted->encoded)
+	record->chain = calloc(count, sizeof(*record->chain));
+	record->encoded = calloc(count, sizeof(*record->encoded));
+	if (!record->chain || !record->encoded)
 		return -ENOMEM;
 	for (size_t i = 0; i < count; i++) {
-		counted->chain[i].data = malloc(chain[i].length + 1);
-		if (!counted->chain[i].data)
+		record->chain[i].data = malloc(chain[i].length + 1);
+		if (!record->chain[i].data)
 			return -ENOMEM;
-		memcpy(counted->chain[i].data, chain[i].data, chain[i].length);
-		counted->chain[i].size = (unsigned) chain[i].length;
-		counted->chain_count++;
+		memcpy(record->chain[i].data, chain[i].data, chain[i].length);
+		record->chain[i].size = (unsigned) chain[i].length;
+		record->chain_count++;
 	}
 	return 0;
 }
@@ -480,8 +496,8 @@ identity_read_chain(const struct identity_der *chain, size_t count, struct ident
 					 "a certificate of the chain has %zu bytes; at most %d are "
 					 "accepted",
 					 chain[i].length, DER_LENGTH);
-	if (chain_keep(CONTAINER_OF(identity, struct counted, identity), chain, count) < 0)
-		return out_of_memory(error);
+	if (chain_keep(CONTAINER_OF(identity, struct identity_record, identity), chain, count) < 0)
+		return identity_out_of_memory(error);
 	*ret = STEAL(identity);
 	return 0;
 }
@@ -503,16 +519,16 @@ chain_encode(const gnutls_datum_t *der)
 const char *
 identity_client_cert(const struct identity *identity, size_t index)
 {
-	const struct counted *counted = CONTAINER_OF(identity, const struct counted, identity);
+	const struct identity_record *record = CONTAINER_OF(identity, const struct identity_record, identity);
 	char *before = NULL, *field;
 
-	if (index >= counted->chain_count)
+	if (index >= record->chain_count)
 		return NULL;
-	field = atomic_load(&counted->encoded[index]);
+	field = atomic_load(&record->encoded[index]);
 	if (field)
 		return field;
-	field = chain_encode(&counted->chain[index]);
-	if (!field || atomic_compare_exchange_strong(&counted->encoded[index], &before, field))
+	field = chain_encode(&record->chain[index]);
+	if (!field || atomic_compare_exchange_strong(&record->encoded[index], &before, field))
 		return field;
 	free(field); /* another thread was faster */
 	return before;

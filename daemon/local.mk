@@ -23,8 +23,11 @@ mtlsd_config = \
 	daemon/config.c daemon/config.h daemon/config-tables.c daemon/config-tables.h daemon/config-routes.c \
 	daemon/config-check.c daemon/config-check.h daemon/config-policy.c daemon/policy.h \
 	daemon/budget.h daemon/breaker.h daemon/verdict.h daemon/probe.h daemon/config-tls.c daemon/config-rules.c daemon/network.c daemon/network.h
+# Certificates and what they say of their owners.
+mtlsd_identity = daemon/der.c daemon/der.h daemon/certificate.c daemon/certificate.h daemon/identity.c daemon/identity.h \
+	daemon/identity-internal.h daemon/identity-plain.c
 mtlsd_access = \
-	daemon/yaml.c daemon/yaml.h daemon/glob.c daemon/glob.h daemon/identity.c daemon/identity.h daemon/identity-cache.c daemon/identity-cache.h daemon/router.c daemon/router.h daemon/access.c daemon/access.h
+	daemon/yaml.c daemon/yaml.h daemon/glob.c daemon/glob.h $(mtlsd_identity) daemon/identity-cache.c daemon/identity-cache.h daemon/router.c daemon/router.h daemon/access.c daemon/access.h
 mtlsd_plugin = \
 	daemon/response.c daemon/response.h daemon/signals.h daemon/exposure.c daemon/exposure.h daemon/connection.c daemon/connection.h daemon/settings.c daemon/settings.h \
 	daemon/image.c daemon/image.h daemon/instance.c daemon/instance.h daemon/instance-internal.h \

@@ -14,7 +14,8 @@ tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz-config.c tests/fuzz/replay.c \
 	$(mtlsd_config) daemon/name.c $(mtlsd_schema) daemon/yaml.c daemon/error.c daemon/router.c daemon/access.c daemon/glob.c
 tests_fuzz_fuzz_config_LDADD = $(YAML_LIBS)
 tests_fuzz_fuzz_glob_SOURCES = tests/fuzz/fuzz-glob.c tests/fuzz/replay.c daemon/glob.c
-tests_fuzz_fuzz_identity_SOURCES = tests/fuzz/fuzz-identity.c tests/fuzz/replay.c daemon/identity.c daemon/name.c daemon/error.c
+tests_fuzz_fuzz_identity_SOURCES = tests/fuzz/fuzz-identity.c tests/fuzz/replay.c $(test_identity_fixture) $(mtlsd_identity) daemon/name.c daemon/error.c
+tests_fuzz_fuzz_identity_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 tests_fuzz_fuzz_identity_LDADD = $(GNUTLS_LIBS)
 tests_fuzz_fuzz_gate_SOURCES = tests/fuzz/fuzz-gate.c tests/fuzz/replay.c $(mtlsd_gate)
 tests_fuzz_fuzz_wire_SOURCES = tests/fuzz/fuzz-wire.c tests/fuzz/replay.c daemon/wire.c daemon/error.c

@@ -4,7 +4,7 @@
 if HAVE_CMOCKA
 unit_tests = \
 	tests/unit/test-error tests/unit/test-yaml tests/unit/test-schema tests/unit/test-config tests/unit/test-config-memory tests/unit/test-glob \
-	tests/unit/test-identity tests/unit/test-identity-cache tests/unit/test-access tests/unit/test-accesslog tests/unit/test-router \
+	tests/unit/test-identity tests/unit/test-identity-plain tests/unit/test-identity-cache tests/unit/test-access tests/unit/test-accesslog tests/unit/test-router \
 	tests/unit/test-deadline tests/unit/test-gate tests/unit/test-listener tests/unit/test-handover \
 	tests/unit/test-wire tests/unit/test-job tests/unit/test-command-table tests/unit/test-commands \
 	tests/unit/test-log tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render tests/unit/test-top tests/unit/test-doctor tests/unit/test-explain tests/unit/test-format tests/unit/test-difference \
@@ -32,10 +32,14 @@ tests_unit_test_config_memory_SOURCES = tests/unit/test-config-memory.c $(mtlsd_
 tests_unit_test_config_memory_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
 tests_unit_test_glob_SOURCES = tests/unit/test-glob.c daemon/glob.c
 tests_unit_test_glob_LDADD = $(CMOCKA_LIBS)
-tests_unit_test_identity_cache_SOURCES = tests/unit/test-identity-cache.c daemon/identity-cache.c daemon/identity.c daemon/name.c \
+tests_unit_test_identity_cache_SOURCES = tests/unit/test-identity-cache.c daemon/identity-cache.c $(mtlsd_identity) daemon/name.c \
 	daemon/error.c
 tests_unit_test_identity_cache_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS)
-tests_unit_test_identity_SOURCES = tests/unit/test-identity.c daemon/identity.c daemon/name.c daemon/error.c
+test_identity_fixture = tests/unit/identity-fixture.c tests/unit/identity-fixture.h
+tests_unit_test_identity_plain_SOURCES = tests/unit/test-identity-plain.c $(test_identity_fixture) $(mtlsd_identity) daemon/name.c \
+	daemon/error.c
+tests_unit_test_identity_plain_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS)
+tests_unit_test_identity_SOURCES = tests/unit/test-identity.c $(mtlsd_identity) daemon/name.c daemon/error.c
 tests_unit_test_identity_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS)
 tests_unit_test_access_SOURCES = tests/unit/test-access.c daemon/access.c daemon/network.c daemon/glob.c daemon/name.c
 tests_unit_test_access_LDADD = $(CMOCKA_LIBS)
@@ -77,7 +81,7 @@ tests_unit_test_wire_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
 tests_unit_test_job_SOURCES = tests/unit/test-job.c daemon/job.c
 tests_unit_test_job_LDADD = $(CMOCKA_LIBS) $(SYSTEMD_LIBS) -lpthread
 test_commands = tests/unit/fake-server.c tests/unit/fake-server.h tests/unit/fake-overseer.c daemon/wire.c \
-	daemon/router.c daemon/access.c daemon/network.c daemon/glob.c daemon/identity.c \
+	daemon/router.c daemon/access.c daemon/network.c daemon/glob.c $(mtlsd_identity) \
 	daemon/name.c daemon/target.c $(mtlsd_commands) $(mtlsd_tls) daemon/yaml.c $(mtlsd_format) daemon/verdict-text.c daemon/signals.c daemon/event.c daemon/units.c \
 	daemon/job.c daemon/pace.c daemon/log.c daemon/schema-nearest.c daemon/schema-value.c daemon/error.c
 test_command_fixture = tests/unit/command-fixture.c tests/unit/command-fixture.h $(test_commands)
