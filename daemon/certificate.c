@@ -123,6 +123,37 @@ is_plain_key(struct der info)
 	return is_oid(&oid, &ed25519) && algorithm.size == 0 && bytes.size == ED25519_KEY;
 }
 
+/* --- names ---------------------------------------------------------------------------------------------------------
+ */
+
+static bool
+is_attribute(struct der attribute)
+{
+	static const uint8_t strings[] = {DER_UTF8, DER_NUMERIC, DER_PRINTABLE, DER_TELETEX, DER_IA5, DER_BMP};
+	struct der oid, value;
+	if (!der_take(&attribute, DER_OID, &oid, NULL) || !is_whole_oid(&oid))
+		return false;
+	uint8_t tag = der_tag(&attribute);
+	return tag && memchr(strings, tag, sizeof(strings)) && der_take_last(&attribute, tag, &value);
+}
+
+/* A Name, with its head; an empty one is good. */
+static bool
+take_name(struct der *from, struct der *ret)
+{
+	struct der parts, set, attribute;
+	if (!der_take(from, DER_SEQUENCE, &parts, ret))
+		return false;
+	while (parts.size) {
+		if (!der_take(&parts, DER_SET, &set, NULL) || !set.size)
+			return false;
+		while (set.size)
+			if (!der_take(&set, DER_SEQUENCE, &attribute, NULL) || !is_attribute(attribute))
+				return false;
+	}
+	return true;
+}
+
 /* --- extensions -------------------------------------------------------------------------------------------------- */
 
 static bool
@@ -157,7 +188,6 @@ read_purposes(struct der value, struct certificate *certificate)
 	for (struct der rest = certificate->purposes; rest.size;)
 		if (!der_take(&rest, DER_OID, &oid, NULL) || !is_whole_oid(&oid))
 			return false;
-	certificate->is_bounded = true;
 	return true;
 }
 
@@ -275,10 +305,9 @@ read_signed_part(struct der from, const struct der *algorithm, struct certificat
 	if (!der_take(&from, DER_CONSTRUCTED + 0, &version, NULL) || !der_take_number(&version, &number) ||
 	    version.size || number != 2 || !read_serial(&from, &certificate->serial) ||
 	    !der_take(&from, DER_SEQUENCE, &own_algorithm, NULL) || !der_equal(&own_algorithm, algorithm) ||
-	    !der_take(&from, DER_SEQUENCE, NULL, &certificate->issuer) ||
-	    !der_take(&from, DER_SEQUENCE, &dates, NULL) || !der_take_time(&dates, &certificate->not_before) ||
-	    !der_take_time(&dates, &certificate->not_after) || dates.size ||
-	    !der_take(&from, DER_SEQUENCE, NULL, &certificate->subject) ||
+	    !take_name(&from, &certificate->issuer) || !der_take(&from, DER_SEQUENCE, &dates, NULL) ||
+	    !der_take_time(&dates, &certificate->not_before) || !der_take_time(&dates, &certificate->not_after) ||
+	    dates.size || !take_name(&from, &certificate->subject) ||
 	    !der_take(&from, DER_SEQUENCE, &key, &certificate->key) || !is_plain_key(key))
 		return false;
 	return from.size == 0 ||

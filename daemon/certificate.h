@@ -37,7 +37,7 @@ struct certificate {
 	struct der subject_key_id, authority_key_id; /* empty: none */
 	unsigned key_usage;                          /* 0: none is said */
 	bool is_authority;
-	bool is_bounded; /* something limits what an authority may vouch for: names, policies, purposes */
+	bool is_bounded; /* in names or policies it may vouch for */
 };
 
 /* False: not a plain certificate. */

@@ -19,10 +19,13 @@ enum {
 	DER_NULL = 0x05,
 	DER_OID = 0x06,
 	DER_UTF8 = 0x0c,
+	DER_NUMERIC = 0x12,
 	DER_PRINTABLE = 0x13,
+	DER_TELETEX = 0x14,
 	DER_IA5 = 0x16,
 	DER_UTC_TIME = 0x17,
 	DER_TIME = 0x18,
+	DER_BMP = 0x1e,
 	DER_SEQUENCE = 0x30,
 	DER_SET = 0x31,
 	DER_CONTEXT = 0x80,     /* [n] of a simple type: plus n */

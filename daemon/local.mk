@@ -64,7 +64,7 @@ EXTRA_DIST += daemon/signature.c daemon/signature-nettle.c daemon/signature-none
 mtlsd_tls = \
 	daemon/secret.c daemon/secret.h daemon/hello.c daemon/hello.h daemon/ticket.c daemon/ticket.h daemon/chain.c daemon/chain.h \
 	daemon/chain-cache.c daemon/chain-cache.h daemon/crl.c daemon/crl.h daemon/tls-refusal.c daemon/tls-refusal.h \
-	daemon/trust.c daemon/trust.h daemon/trust-internal.h daemon/trust-judge.c daemon/ocsp.c daemon/ocsp.h daemon/credential.c daemon/credential.h \
+	daemon/trust.c daemon/trust.h daemon/trust-internal.h daemon/trust-judge.c daemon/trust-plain.c daemon/trust-plain.h daemon/ocsp.c daemon/ocsp.h daemon/credential.c daemon/credential.h \
 	daemon/tls-policy.c daemon/tls-policy.h daemon/tls.c daemon/tls.h daemon/tls-store.c daemon/tls-store.h \
 	daemon/handshake.c daemon/handshake.h
 mtlsd_edge = \

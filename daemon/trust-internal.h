@@ -4,12 +4,14 @@
  *
  * Threads: immutable once loaded, but its cache. Owns: see trust.h.
  */
+#include "trust-plain.h"
 #include "trust.h"
 
 struct trust {
 	atomic_uint references;
 	gnutls_x509_trust_list_t list; /* owns the authorities */
 	gnutls_x509_crt_t *authorities;
+	struct trust_plain *plain; /* those of them that prove plain certificates */
 	unsigned authority_count;
 	size_t authority_bytes;
 	time_t authorities_expire;

@@ -200,6 +200,25 @@ prove_chain(struct trust *trust, struct presented *presented, time_t now, struct
 		      : walk_path(trust, presented->certificates[0], &path, now, names, chain);
 }
 
+/* The same for most chains there are. False: it is not of that kind, or nothing that could be said for sure. */
+static bool
+prove_plainly(struct trust *trust, const struct chain_bytes *sent, size_t count, time_t now, struct chain *chain,
+	      enum tls_refusal *ret)
+{
+	struct crl_answer answer = {0};
+	if (count != 1 || !trust_plain_prove(trust->plain, sent, now, chain))
+		return false;
+	const struct chain_link *link = &chain->links[0];
+	if (trust->crls && (crl_find(trust->crls, link->issuer.data, link->issuer.size, link->serial,
+				     link->serial_length, now, &answer) < 0 ||
+			    answer.unproved)) {
+		chain->link_count = 0;
+		return false;
+	}
+	*ret = trust->crls ? trust_judge_answer(trust, &answer, chain) : TLS_ACCEPTED;
+	return true;
+}
+
 static enum tls_refusal
 judge_sent(struct trust *trust, const struct chain_bytes *sent, size_t count, const unsigned char *key, time_t now,
 	   struct chain **ret)
@@ -212,9 +231,12 @@ judge_sent(struct trust *trust, const struct chain_bytes *sent, size_t count, co
 			      .links = links,
 			      .sent = (struct chain_bytes *) (uintptr_t) sent,
 			      .sent_count = count};
-	if (!presented_read(sent, count, &presented))
-		return TLS_BAD_CERTIFICATE;
-	enum tls_refusal refusal = prove_chain(trust, &presented, now, &names, &proof);
+	enum tls_refusal refusal;
+	if (!prove_plainly(trust, sent, count, now, &proof, &refusal)) {
+		if (!presented_read(sent, count, &presented))
+			return TLS_BAD_CERTIFICATE;
+		refusal = prove_chain(trust, &presented, now, &names, &proof);
+	}
 	if (refusal)
 		return refusal;
 	memcpy(proof.digest, key, sizeof(proof.digest));

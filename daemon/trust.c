@@ -83,7 +83,9 @@ authorities_load(struct trust *trust, const char *file, const struct secret *pem
 	if (authorities_digest(trust) < 0 || gnutls_x509_trust_list_init(&trust->list, 0) < 0 ||
 	    gnutls_x509_trust_list_add_cas(trust->list, trust->authorities, trust->authority_count, 0) < 0)
 		return error_set(error, -ENOMEM, "client_ca %s: cannot be kept", file);
-	return 0;
+	return trust_plain_new(trust->authorities, trust->authority_count, &trust->plain) < 0
+		       ? error_set(error, -ENOMEM, "client_ca %s: cannot be kept", file)
+		       : 0;
 }
 
 static int
@@ -129,6 +131,7 @@ trust_unref(struct trust **trust)
 		return;
 	chain_cache_free(&old->chains);
 	crl_free(&old->crls);
+	trust_plain_free(&old->plain);
 	if (old->list)
 		gnutls_x509_trust_list_deinit(old->list, 0);
 	for (unsigned i = 0; i < old->authority_count; i++)

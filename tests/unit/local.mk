@@ -195,7 +195,7 @@ tests_unit_test_corpus_LDADD = $(CMOCKA_LIBS) -lm
 # credentials
 if HAVE_CMOCKA
 tls_tests = \
-	tests/unit/test-hello tests/unit/test-ticket tests/unit/test-chain-cache tests/unit/test-trust \
+	tests/unit/test-hello tests/unit/test-ticket tests/unit/test-chain-cache tests/unit/test-trust tests/unit/test-trust-plain \
 	tests/unit/test-credential tests/unit/test-secret tests/unit/test-tls-watch
 if HAVE_LIBCRYPTO
 tls_tests += tests/unit/test-signature
@@ -213,13 +213,21 @@ tests_unit_test_signature_SOURCES = tests/unit/test-signature.c daemon/signature
 # It counts who is asked, and can leave libcrypto out.
 tests_unit_test_signature_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=signature_check
 tests_unit_test_signature_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) $(CRYPTO_LIBS)
-tests_unit_test_trust_SOURCES = tests/unit/test-trust.c tests/unit/pki-fixture.c tests/unit/pki-fixture.h daemon/trust.c daemon/trust-judge.c \
-	daemon/crl.c daemon/chain.c daemon/chain-cache.c daemon/secret.c daemon/error.c
+test_trust = tests/unit/pki-fixture.c tests/unit/pki-fixture.h daemon/trust.c daemon/trust-judge.c daemon/trust-plain.c \
+	daemon/crl.c daemon/chain.c daemon/chain-cache.c daemon/secret.c daemon/tls-refusal.c daemon/certificate.c daemon/der.c daemon/error.c
+tests_unit_test_trust_SOURCES = tests/unit/test-trust.c $(test_trust)
+tests_unit_test_trust_plain_SOURCES = tests/unit/test-trust-plain.c $(test_trust)
+tests_unit_test_trust_plain_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) -lpthread
 tests_unit_test_trust_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) -lpthread
 tests_unit_test_credential_SOURCES = tests/unit/test-credential.c tests/unit/pki-fixture.c tests/unit/pki-fixture.h \
+<<<<<<< HEAD
 	$(mtlsd_tls) $(mtlsd_heap) daemon/yaml.c daemon/error.c
 tests_unit_test_credential_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) $(YAML_LIBS) $(DW_LIBS) -lpthread -ldl
 tests_unit_test_credential_LDFLAGS = $(mtlsd_LDFLAGS)
+=======
+	$(mtlsd_tls) daemon/certificate.c daemon/der.c daemon/yaml.c daemon/error.c
+tests_unit_test_credential_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) $(YAML_LIBS) -lpthread
+>>>>>>> 04ba966 (Prove the simplest of chains without GnuTLS's trees)
 tests_unit_test_secret_SOURCES = tests/unit/test-secret.c daemon/secret.c daemon/error.c
 tests_unit_test_secret_LDADD = $(CMOCKA_LIBS)
 tests_unit_test_tls_watch_SOURCES = tests/unit/test-tls-watch.c daemon/tls-watch.c
