@@ -220,14 +220,9 @@ tests_unit_test_trust_plain_SOURCES = tests/unit/test-trust-plain.c $(test_trust
 tests_unit_test_trust_plain_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) -lpthread
 tests_unit_test_trust_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) -lpthread
 tests_unit_test_credential_SOURCES = tests/unit/test-credential.c tests/unit/pki-fixture.c tests/unit/pki-fixture.h \
-<<<<<<< HEAD
-	$(mtlsd_tls) $(mtlsd_heap) daemon/yaml.c daemon/error.c
+	$(mtlsd_tls) $(mtlsd_heap) daemon/certificate.c daemon/der.c daemon/yaml.c daemon/error.c
 tests_unit_test_credential_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) $(YAML_LIBS) $(DW_LIBS) -lpthread -ldl
 tests_unit_test_credential_LDFLAGS = $(mtlsd_LDFLAGS)
-=======
-	$(mtlsd_tls) daemon/certificate.c daemon/der.c daemon/yaml.c daemon/error.c
-tests_unit_test_credential_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) $(YAML_LIBS) -lpthread
->>>>>>> 04ba966 (Prove the simplest of chains without GnuTLS's trees)
 tests_unit_test_secret_SOURCES = tests/unit/test-secret.c daemon/secret.c daemon/error.c
 tests_unit_test_secret_LDADD = $(CMOCKA_LIBS)
 tests_unit_test_tls_watch_SOURCES = tests/unit/test-tls-watch.c daemon/tls-watch.c
