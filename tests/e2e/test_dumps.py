@@ -211,7 +211,7 @@ def test_the_formats_agree_with_the_exact_profile(daemon, tmp_path):
     assert {(labels["route"], labels["status"]) for _, _, labels in samples if "route" in labels} == {
         ("leak", "2xx"), ("leak", "5xx")}
     for site in exact["sites"]:
-        if site["function"] in ("leak_keep", "leak_other"):
+        if site.get("function") in ("leak_keep", "leak_other"): # a stripped library's have no name
             assert site["bytes"] == sum(values["inuse_space"] for stack, values, _ in samples
                                         if stack[0] == site["function"])
             assert site["build_id"] in build_ids
@@ -295,7 +295,7 @@ def test_only_old_blocks_are_shown_on_request(daemon):
 
     def kept(age):
         return sum(site["objects"] for site in d.ctl("dump", "leak", "--min-age", age)["sites"]
-                   if site["function"] == "leak_keep")
+                   if site.get("function") == "leak_keep")
     assert d.ctl("dump", "leak")["epoch"] == epoch
     assert (kept(0), kept(1), kept(40), kept(99), kept(epoch)) == (100, 99, 60, 1, 0)
 

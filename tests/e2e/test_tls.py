@@ -423,7 +423,7 @@ def test_revoked_while_open(daemon, pki, version, tmp_path):
         assert client.sock.recv(1) == b""
     except (ConnectionError, ssl.SSLError):
         pass
-    noticed = next(line for line in d.log() if "policy changed" in line)
+    noticed = wait_for(lambda: [line for line in d.log() if "policy changed" in line], "the record")[0]
     assert "revoked 1" in noticed
     assert d.ctl("tls")["cut"] == {"revoked": 1}
     assert epoch(d) == before + 1
@@ -644,7 +644,7 @@ def test_a_list_that_is_only_issued_again_changes_nothing(daemon, pki, tmp_path)
 def test_a_certificate_that_expires_while_open(daemon, pki, tmp_path):
     """Looked for every ten seconds."""
     key = ec.generate_private_key(ec.SECP256R1())
-    moment = datetime.datetime.utcnow() - NOW + datetime.timedelta(seconds=8)
+    moment = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None) - NOW + datetime.timedelta(seconds=8)
     certificate = pki.authority.issue("brief", key, until=moment)
     path, key_path = tmp_path / "brief.pem", tmp_path / "brief-key.pem"
     path.write_bytes(to_pem(certificate))

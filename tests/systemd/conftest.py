@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """One machine with the packages installed, shared by the tests of a run; `machine_factory` boots others."""
-import os
 
 import machine as machine_module
 import pytest
@@ -12,9 +11,8 @@ _refusals = []
 
 
 def boot():
-    """Over the host's own tree, or another one that $MTLSD_TREE names; the packages must have been built for it."""
     try:
-        return machine_module.Machine(os.environ.get("MTLSD_TREE") or "/")
+        return machine_module.Machine()
     except machine_module.NoMachine as error:
         _refusals.append(str(error))
         pytest.skip(f"no machine with a real systemd can be made here: {error}")

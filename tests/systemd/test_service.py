@@ -60,15 +60,39 @@ def test_reload_refuses_a_bad_file_and_says_so(service):
     service.start()
     before = service.pid
     service.machine.write(CONFIG, "listeners: nonsense\n")
-    if service.show("Type") == "notify-reload":
-        service.systemctl("reload", UNIT) # systemd knows no refusal here: the status line says it
-    else:
-        with pytest.raises(RunError):
-            service.systemctl("reload", UNIT)
+    with pytest.raises(RunError):
+        service.systemctl("reload", UNIT)
+    assert "mtlsctl[" in service.journal() and f"{CONFIG}:1:" in service.journal()
     assert "reload refused" in service.show("StatusText")
     assert service.show("ActiveState") == "active"
     assert service.pid == before
     assert service.get("/whoami")[0] == 200
+
+
+def test_reload_refuses_what_the_walls_forbid(service):
+    """The file is right: only the running daemon knows that it cannot be had any more."""
+    service.start()
+    if service.ctl("status")["walls"]["landlock"] < 1:
+        pytest.skip("this kernel has no Landlock")
+    before = service.pid
+    service.configure(plugins=[{"name": "echo", "path": "echo.so", "needs": {"read": ["/srv"]}},
+                               {"name": "whoami", "path": "whoami.so"}])
+    with pytest.raises(RunError):
+        service.systemctl("reload", UNIT)
+    assert "needs a restart" in service.show("StatusText")
+    assert "needs a restart" in service.journal()
+    assert service.pid == before
+    service.systemctl("restart", UNIT)
+    assert service.get("/whoami")[0] == 200
+    assert service.pid != before
+
+
+def test_reload_finds_a_moved_control_socket(service):
+    service.drop_in("socket", "[Service]\nEnvironment=MTLSCTL_SOCKET=/run/mtlsd/other.sock\n")
+    service.configure(control={"socket": "/run/mtlsd/other.sock"})
+    service.start()
+    service.systemctl("reload", UNIT)
+    assert service.show("StatusText") == "2 plugins on 1 listeners, configuration 2"
 
 
 def test_a_bad_file_at_the_start_fails_and_says_where(service):
