@@ -2,7 +2,7 @@
 #include "accesslog.h"
 
 #include "cleanup.h"
-#include "log.h"
+#include "event.h"
 #include "monotonic.h"
 #include "stats.h"
 
@@ -241,8 +241,9 @@ writer_tell(struct accesslog *log)
 
 	if (dropped == log->dropped_told || (log->told != 0 && now - log->told < TELL))
 		return;
-	log_warning("access log: %" PRIu64 " records were not written (too fast, or %s cannot be written)",
-		    dropped - log->dropped_told, log->path ? log->path : "the journal");
+	event_log(EVENT_RECORDS_LOST, NULL,
+		  "access log: %" PRIu64 " records were not written (too fast, or %s cannot be written)",
+		  dropped - log->dropped_told, log->path ? log->path : "the journal");
 	log->told = now;
 	log->dropped_told = dropped;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* From a message to the command it calls, or to the error it deserves. */
 #include "caller-internal.h"
+#include "event.h"
 #include "introspect.h"
-#include "log.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -74,9 +74,9 @@ caller_refuse_change(struct caller *caller, const struct wire_call *call, const 
 	snprintf(uid, sizeof(uid), "%" PRIuMAX, (uintmax_t) caller->peer.uid);
 	snprintf(pid, sizeof(pid), "%" PRIiMAX, (intmax_t) caller->peer.pid);
 	if (!caller->denied)
-		log_record(LOG_WARNING,
-			   LOG_FIELDS({"MTLSD_COMMAND", command->name}, {"MTLSD_UID", uid}, {"MTLSD_PID", pid}),
-			   "%s was denied to uid %s, pid %s", command->name, uid, pid);
+		event_log(EVENT_CHANGE_DENIED,
+			  LOG_FIELDS({"MTLSD_COMMAND", command->name}, {"MTLSD_UID", uid}, {"MTLSD_PID", pid}),
+			  "%s was denied to uid %s, pid %s", command->name, uid, pid);
 	caller->denied = true;
 	caller_send_error(caller, call, caller_error_name(-EPERM), NULL, NULL,
 			  caller->read_only

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Commands under way: run at once or as a job, put on record, turned into their reply. */
 #include "caller-internal.h"
+#include "event.h"
 #include "job.h"
-#include "log.h"
 #include "pace.h"
 
 #include <errno.h>
@@ -46,7 +46,8 @@ caller_job_summary(const struct caller_job *job, char *buffer, size_t size)
 		snprintf(buffer, size, "%s", job->error.text);
 		return;
 	}
-	json_object_foreach(job->reply, key, value) {
+	json_object_foreach(job->reply, key, value)
+	{
 		if (used >= size)
 			break;
 		if (strcmp(key, "plugin") == 0)
@@ -79,13 +80,13 @@ caller_job_log(const struct caller_job *job)
 	snprintf(uid, sizeof(uid), "%" PRIuMAX, (uintmax_t) job->uid);
 	snprintf(pid, sizeof(pid), "%" PRIiMAX, (intmax_t) job->pid);
 	snprintf(id, sizeof(id), "%" PRIu64, job->id);
-	log_record(job->result < 0 ? LOG_WARNING : LOG_NOTICE,
-		   LOG_FIELDS({"MTLSD_COMMAND", job->call.command->name},
-			      {"MTLSD_PLUGIN", command_string(&job->call, "plugin")}, {"MTLSD_UID", uid},
-			      {"MTLSD_PID", pid}, {"MTLSD_JOB", job->id ? id : NULL},
-			      {"MTLSD_RESULT", job->result < 0 ? caller_error_name(job->result) : "ok"}),
-		   "%s by uid %s, pid %s: %s%s%s", what, uid, pid, job->result < 0 ? "failed" : "done",
-		   *summary ? ": " : "", summary);
+	event_log(job->result < 0 ? EVENT_CHANGE_FAILED : EVENT_CHANGED,
+		  LOG_FIELDS({"MTLSD_COMMAND", job->call.command->name},
+			     {"MTLSD_PLUGIN", command_string(&job->call, "plugin")}, {"MTLSD_UID", uid},
+			     {"MTLSD_PID", pid}, {"MTLSD_JOB", job->id ? id : NULL},
+			     {"MTLSD_RESULT", job->result < 0 ? caller_error_name(job->result) : "ok"}),
+		  "%s by uid %s, pid %s: %s%s%s", what, uid, pid, job->result < 0 ? "failed" : "done",
+		  *summary ? ": " : "", summary);
 }
 
 static json_t *

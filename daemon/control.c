@@ -2,9 +2,9 @@
 #include "control.h"
 
 #include "caller.h"
+#include "event.h"
 #include "handover.h"
 #include "job.h"
-#include "log.h"
 #include "wire.h"
 
 #include <errno.h>
@@ -66,7 +66,7 @@ control_accept_pause(struct control *control)
 {
 	uint64_t now = 0;
 
-	log_warning("the control socket accepts nobody for a second: no descriptor is free");
+	event_log(EVENT_CONTROL_FULL, NULL, "the control socket accepts nobody for a second: no descriptor is free");
 	control_accept_enable(control, SD_EVENT_OFF);
 	(void) sd_event_now(control->service.event, CLOCK_MONOTONIC, &now);
 	(void) sd_event_source_set_time(control->pause, now + CONTROL_PAUSE);
@@ -81,8 +81,9 @@ control_has_room(struct control *control, const struct peer *peer)
 		    (peer_is_owner(peer) || service->foreign_count < CONTROL_FOREIGN_MAX);
 
 	if (!room && !control->full)
-		log_warning("a control connection of uid %" PRIuMAX ", pid %" PRIiMAX " was refused: %u are open",
-			    (uintmax_t) peer->uid, (intmax_t) peer->pid, service->count);
+		event_log(EVENT_CONTROL_FULL, NULL,
+			  "a control connection of uid %" PRIuMAX ", pid %" PRIiMAX " was refused: %u are open",
+			  (uintmax_t) peer->uid, (intmax_t) peer->pid, service->count);
 	control->full = !room;
 	return room;
 }

@@ -188,3 +188,9 @@ crash_note(const char *route, const char *path)
 	crash_route = route;
 	crash_path = path;
 }
+
+const char *
+crash_noted_route(void)
+{
+	return crash_route;
+}

@@ -19,3 +19,4 @@ void crash_thread_end(void);
 /* The request the calling thread is busy with, for the report: its route's name and its path. Borrowed until the next
  * call; NULL: none. */
 void crash_note(const char *route, const char *path);
+const char *crash_noted_route(void);

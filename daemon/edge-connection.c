@@ -2,7 +2,7 @@
 /* Connections: birth and death, the one deadline that counts, suspension. */
 #include "edge.h"
 
-#include "log.h"
+#include "event.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -127,25 +127,16 @@ edge_connection_new(struct endpoint *endpoint, struct edge_profile *profile, int
 static void
 log_refusal(const struct edge_connection *connection, enum tls_refusal refusal)
 {
-	/* Anybody can be refused as often as they like: the counters have them all, the log the first few of a second.
-	 */
-	enum { A_SECOND = 20 };
-	static atomic_uint_fast64_t second, records;
-	char address[LISTENER_ADDRESS];
-	uint64_t now = deadline_now(connection->endpoint->wheel) / 1000000;
+	char address[LISTENER_ADDRESS], host[LISTENER_HOST];
+	unsigned short port;
 
-	if (log_level() < LOG_INFO)
-		return;
-	if (atomic_exchange(&second, now) != now)
-		atomic_store(&records, 0);
-	if (atomic_fetch_add(&records, 1) >= A_SECOND)
-		return;
 	listener_format(&connection->address.any, address);
-	log_record(LOG_INFO,
-		   LOG_FIELDS({"MTLSD_LISTENER", connection->profile->listener}, {"MTLSD_PEER", address},
-			      {"MTLSD_REFUSAL", tls_refusal_name(refusal)}),
-		   "%s: client %s refused in the handshake: %s", connection->profile->listener, address,
-		   tls_refusal_name(refusal));
+	listener_format_host(&connection->address.any, host, &port);
+	event_log(EVENT_CLIENT_REFUSED,
+		  LOG_FIELDS({"MTLSD_LISTENER", connection->profile->listener}, {"MTLSD_PEER", host},
+			     {"MTLSD_REFUSAL", tls_refusal_name(refusal)}),
+		  "%s: client %s refused in the handshake: %s", connection->profile->listener, address,
+		  tls_refusal_name(refusal));
 }
 
 /* A handshake that neither succeeded nor ran out of time was refused, by us or by the peer. */

@@ -3,6 +3,7 @@
 #include "edge.h"
 
 #include "access.h"
+#include "event.h"
 
 #include <string.h>
 #include <time.h>
@@ -53,8 +54,9 @@ apply(const struct edge_admission *admission, enum tls_refusal refusal, struct c
 	struct edge_connection *connection = edge_table_lock(admission->fd, admission->number);
 	if (!connection)
 		return;
+	bool cut = refusal && !connection->dead;
 	look->seen++;
-	if (refusal && !connection->dead) {
+	if (cut) {
 		look->closed[refusal]++;
 		edge_count(connection, EDGE_CUT + refusal);
 		edge_kill(connection);
@@ -64,6 +66,12 @@ apply(const struct edge_admission *admission, enum tls_refusal refusal, struct c
 		connection->chain = chain_ref(proof);
 	}
 	pthread_mutex_unlock(&connection->lock);
+	if (cut)
+		event_log(EVENT_CLIENT_CUT,
+			  LOG_FIELDS({"MTLSD_PEER", admission->address},
+				     {"MTLSD_TLS", tls_policy_name(admission->policy)},
+				     {"MTLSD_REFUSAL", tls_refusal_name(refusal)}),
+			  "client %s is let in no more: %s", admission->address, tls_refusal_name(refusal));
 }
 
 void

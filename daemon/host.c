@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "host.h"
 
+#include "crash.h"
 #include "log.h"
 #include "step.h"
 
@@ -63,7 +64,9 @@ host_log(const mtlsd_instance *self, mtlsd_log_level level, const char *format, 
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	snprintf(number, sizeof(number), "%llu", (unsigned long long) instance_number(instance));
-	log_record((int) level, LOG_FIELDS({"MTLSD_PLUGIN", instance_plugin(instance)}, {"MTLSD_INSTANCE", number}),
+	log_record((int) level,
+		   LOG_FIELDS({"MTLSD_PLUGIN", instance_plugin(instance)}, {"MTLSD_INSTANCE", number},
+			      {"MTLSD_ROUTE", crash_noted_route()}),
 		   "%s: %s", instance_plugin(instance), text);
 }
 

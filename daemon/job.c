@@ -71,7 +71,8 @@ job_finish(struct job *job)
 	pthread_join(job->thread, NULL);
 	job->info.ended = (uint64_t) time(NULL);
 	/* Still listed as running, so that done can give its result. */
-	job->done(job->arg);
+	if (job->done != NULL)
+		job->done(job->arg);
 	for (size_t i = 0; i < JOB_RUNNING_MAX; i++)
 		if (queue->running[i] == job)
 			queue->running[i] = NULL;

@@ -21,7 +21,7 @@ struct job_info {
 };
 
 int job_queue_new(sd_event *event, struct job_queue **ret);
-/* Starts a thread at once (at most 16; -EAGAIN beyond). */
+/* Starts a thread at once (at most 16; -EAGAIN beyond). done: on the main thread when work is over; may be NULL. */
 int job_start(struct job_queue *queue, const char *what, void (*work)(void *arg), void (*done)(void *arg), void *arg,
 	      uint64_t *ret_id);
 /* From done: keeps the outcome for job_list. The last 32 jobs with an outcome are remembered, others are forgotten. */

@@ -33,10 +33,8 @@ void log_record(int level, const struct log_field *fields, const char *fmt, ...)
 /* The same at LOG_INFO, whatever level is set: the access log has a switch of its own. */
 void log_access(const struct log_field *fields, const char *fmt, ...) PRINTF_LIKE(2, 3);
 
+/* What is told at LOG_NOTICE and above has a kind: event.h. */
 #define log_info(...) log_record(LOG_INFO, NULL, __VA_ARGS__)
-#define log_notice(...) log_record(LOG_NOTICE, NULL, __VA_ARGS__)
-#define log_warning(...) log_record(LOG_WARNING, NULL, __VA_ARGS__)
-#define log_error(...) log_record(LOG_ERR, NULL, __VA_ARGS__)
 #define log_debug(...) log_record(LOG_DEBUG, NULL, __VA_ARGS__)
 
 /* The list for log_record: LOG_FIELDS({"MTLSD_PLUGIN", name}, {"MTLSD_UID", uid}). */

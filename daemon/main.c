@@ -3,7 +3,6 @@
 #include "config.h"
 #include "crash.h"
 #include "event.h"
-#include "log.h"
 #include "server.h"
 #include "supervisor.h"
 #include "tls.h"
@@ -105,9 +104,9 @@ run(const char *path)
 
 	log_open();
 	if (crash_setup() < 0)
-		log_warning("fatal signals will not be reported: %m");
+		event_log(EVENT_DEGRADED, NULL, "fatal signals will not be reported: %m");
 	if (server_new(path, &server, &why) < 0) {
-		log_error("%s", why.text[0] != '\0' ? why.text : "cannot start");
+		event_log(EVENT_FAILED, NULL, "%s", why.text[0] != '\0' ? why.text : "cannot start");
 		return EXIT_FAILURE;
 	}
 	return server_run(server);

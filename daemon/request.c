@@ -2,6 +2,7 @@
 #include "request.h"
 
 #include "accesslog.h"
+#include "event.h"
 #include "monotonic.h"
 #include "step.h"
 #include "supervisor.h"
@@ -432,6 +433,15 @@ prepare_steps(struct request *request)
 	return 0;
 }
 
+static void
+tell_denial(const struct connection_peer *peer, const struct config_route *route)
+{
+	event_log(EVENT_ACCESS_DENIED,
+		  LOG_FIELDS({"MTLSD_PEER", peer->address}, {"MTLSD_ROUTE", route->name},
+			     {"MTLSD_SUBJECT", peer->identity->subject}),
+		  "route %s: client %s (%s) may not use it", route->name, peer->address, peer->identity->subject);
+}
+
 static enum request_next
 refuse(struct request *request, const struct router_match *match)
 {
@@ -444,6 +454,7 @@ refuse(struct request *request, const struct router_match *match)
 		(void) response_add_header(&request->response, "Allow", match->allow, NULL);
 		break;
 	default:
+		tell_denial(connection_peer(request->connection), match->route);
 		request_page(request, 403, "this certificate may not use this address");
 		break;
 	}

@@ -1,24 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "server-fault.h"
 
-#include "log.h"
+#include "error.h"
+#include "event.h"
 
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 void
 server_tell_repair(const char *plugin, const struct supervisor_restart *report, const char *why, void *ctx UNUSED)
 {
-	if (report != NULL)
-		log_record(LOG_WARNING, LOG_FIELDS({"MTLSD_PLUGIN", plugin}),
-			   "plugin %s: replaced after bad frees: instance %" PRIu64 " by %" PRIu64, plugin,
-			   report->old_instance, report->new_instance);
-	else
-		log_record(LOG_ERR, LOG_FIELDS({"MTLSD_PLUGIN", plugin}), "plugin %s: not replaced after bad frees: %s",
-			   plugin, why);
+	char text[sizeof(((struct error *) NULL)->text) + 64];
+
+	if (report != NULL) {
+		snprintf(text, sizeof(text), "replaced after bad frees: instance %" PRIu64 " by %" PRIu64,
+			 report->old_instance, report->new_instance);
+		event_record(EVENT_RESTARTED, plugin, report->new_instance, NULL, text);
+	} else {
+		snprintf(text, sizeof(text), "not replaced after bad frees: %s", why);
+		event_record(EVENT_RESTART_FAILED, plugin, 0, NULL, text);
+	}
 }
 
 void
@@ -30,20 +32,15 @@ server_tell_fault(const struct heap_fault *fault, void *ctx)
 		[HEAP_FAULT_FOREIGN_FREE] = "free of a pointer that was never allocated",
 		[HEAP_FAULT_STALE_FREE] = "free of a block of a destroyed heap",
 	};
-	static atomic_uint_fast64_t second, count;
-	struct timespec now;
+	char plugin[64], instance[24] = "";
 
 	if (ctx != NULL)
 		supervisor_fault(ctx, fault);
-	/* A plugin can do this in a loop: ten records a second tell the story. */
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	if (atomic_exchange(&second, (uint64_t) now.tv_sec) != (uint64_t) now.tv_sec)
-		atomic_store(&count, 0);
-	if (atomic_fetch_add(&count, 1) >= 10)
-		return;
-	char plugin[64];
 	snprintf(plugin, sizeof(plugin), "%.*s", (int) strcspn(fault->heap, "#/"), fault->heap);
-	log_record(LOG_ERR, LOG_FIELDS({"MTLSD_PLUGIN", plugin}),
-		   "plugin %s: %s (%p, heap %s, called from %#" PRIxPTR "), ignored", plugin, kinds[fault->kind],
-		   fault->block, fault->heap, fault->site);
+	if (strchr(fault->heap, '#') != NULL)
+		snprintf(instance, sizeof(instance), "%s", strchr(fault->heap, '#') + 1);
+	event_log(EVENT_BAD_FREE,
+		  LOG_FIELDS({"MTLSD_PLUGIN", plugin}, {"MTLSD_INSTANCE", *instance != '\0' ? instance : NULL}),
+		  "plugin %s: %s (%p, heap %s, called from %#" PRIxPTR "), ignored", plugin, kinds[fault->kind],
+		  fault->block, fault->heap, fault->site);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A new configuration taken up while the daemon serves: all of it or nothing. */
-#include "log.h"
+#include "event.h"
 #include "monotonic.h"
 #include "server-internal.h"
 
@@ -18,7 +18,7 @@ server_log_mistakes(const char *mistakes)
 {
 	while (mistakes != NULL && *mistakes != '\0') {
 		int length = (int) strcspn(mistakes, "\n");
-		log_error("%.*s", length, mistakes);
+		event_log(EVENT_MISTAKE, NULL, "%.*s", length, mistakes);
 		mistakes += length + (mistakes[length] == '\n');
 	}
 }
@@ -103,8 +103,7 @@ reload(struct server *server, char **ret_mistakes, struct error *error)
 	if (r < 0) {
 		int length = mistakes != NULL ? (int) strcspn(mistakes, "\n") : 0;
 		error_set(error, r, "%.*s", length > 0 ? length : 40, length > 0 ? mistakes : strerror(-r));
-		if (ret_mistakes != NULL)
-			*ret_mistakes = STEAL(mistakes);
+		*ret_mistakes = STEAL(mistakes);
 		return r;
 	}
 	r = wall_covers(server->wall, config, error);
@@ -119,9 +118,27 @@ reload(struct server *server, char **ret_mistakes, struct error *error)
 	return r;
 }
 
+/* Whoever asked for it: alerts rest on these records. */
+static void
+tell(struct server *server, int result, const struct error *why, const char *mistakes)
+{
+	char number[24];
+
+	if (result < 0) {
+		event_log(EVENT_CONFIGURATION_REFUSED, NULL, "reload refused, the old configuration stays: %s",
+			  why->text);
+		server_log_mistakes(mistakes);
+		return;
+	}
+	snprintf(number, sizeof(number), "%" PRIu64, server->generation);
+	event_log(EVENT_CONFIGURED, LOG_FIELDS({"MTLSD_CONFIGURATION", number}), "configuration %s is in force",
+		  number);
+}
+
 int
 server_reload(struct server *server, char **ret_mistakes, struct error *error)
 {
+	CLEANUP_FREE char *mistakes = NULL;
 	struct error why = {0};
 
 	pthread_mutex_lock(&server->reload);
@@ -131,13 +148,16 @@ server_reload(struct server *server, char **ret_mistakes, struct error *error)
 		return error_set(error, -ESHUTDOWN, "the daemon is ending");
 	}
 	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64, monotonic_now());
-	int r = reload(server, ret_mistakes, &why);
+	int r = reload(server, &mistakes, &why);
 	enum server_phase reloading = SERVER_RELOADING;
 	(void) atomic_compare_exchange_strong(&server->phase, &reloading, SERVER_RUNNING);
 	server_notify(server, "READY=1");
 	if (r < 0)
 		sd_notifyf(0, "STATUS=reload refused: %s", why.text);
+	tell(server, r, &why, mistakes);
 	pthread_mutex_unlock(&server->reload);
+	if (ret_mistakes != NULL)
+		*ret_mistakes = STEAL(mistakes);
 	return r < 0 ? error_set(error, r, "%s", why.text) : 0;
 }
 
@@ -160,50 +180,19 @@ server_reload_tls(void *arg, bool rehearse, struct tls_keeper_report *ret, struc
 
 /* --- SIGHUP ------------------------------------------------------------------------------------------------------- */
 
-struct hangup {
-	struct server *server;
-	char *mistakes;
-	struct error error;
-	int result;
-};
-
 static void
 hangup_work(void *arg)
 {
-	struct hangup *hangup = arg;
-	hangup->result = server_reload(hangup->server, &hangup->mistakes, &hangup->error);
-}
-
-static void
-hangup_done(void *arg)
-{
-	struct hangup *hangup = arg;
-
-	if (hangup->result == 0) {
-		log_notice("configuration %" PRIu64 " is in force", hangup->server->generation);
-	} else {
-		log_error("reload refused, the old configuration stays: %s", hangup->error.text);
-		server_log_mistakes(hangup->mistakes);
-	}
-	free(hangup->mistakes);
-	free(hangup);
+	(void) server_reload(arg, NULL, NULL); /* which tells what came of it */
 }
 
 int
 server_on_hangup(sd_event_source *source UNUSED, const struct signalfd_siginfo *info UNUSED, void *userdata)
 {
 	struct server *server = userdata;
-	struct hangup *hangup = calloc(1, sizeof(*hangup));
+	int r = job_start(server->jobs, "reload", hangup_work, NULL, server, NULL);
 
-	if (hangup == NULL) {
-		log_error("reload refused: out of memory");
-		return 0;
-	}
-	hangup->server = server;
-	int r = job_start(server->jobs, "reload", hangup_work, hangup_done, hangup, NULL);
-	if (r < 0) {
-		log_error("reload refused: %s", strerror(-r));
-		free(hangup);
-	}
+	if (r < 0)
+		event_log(EVENT_CONFIGURATION_REFUSED, NULL, "reload refused: %s", strerror(-r));
 	return 0;
 }

@@ -2,9 +2,9 @@
 #include "server-internal.h"
 
 #include "archive.h"
+#include "event.h"
 #include "handover.h"
 #include "heap.h"
-#include "log.h"
 #include "monotonic.h"
 #include "server-fault.h"
 #include "signature.h"
@@ -21,7 +21,6 @@
 #include <time.h>
 
 enum { TICK = 1000000, DRAIN_LOOK = 20000, STOP_MARGIN = 10000000 };
-
 
 /* --- what is told outside ------------------------------------------------------------------------------------------
  */
@@ -77,12 +76,13 @@ on_terminate(sd_event_source *source UNUSED, const struct signalfd_siginfo *info
 	uint64_t now;
 
 	if (atomic_exchange(&server->phase, SERVER_DRAINING) == SERVER_DRAINING) {
-		log_notice("signal %u again: not waiting any longer", info->ssi_signo);
+		event_log(EVENT_DRAINING, NULL, "signal %u again: not waiting any longer", info->ssi_signo);
 		server->drain_until = 0;
 		return 0;
 	}
 	struct config *config = server_config(server);
-	log_notice("signal %u: draining, at most %.1f s", info->ssi_signo, (double) config->daemon.drain_timeout / 1e6);
+	event_log(EVENT_DRAINING, NULL, "signal %u: draining, at most %.1f s", info->ssi_signo,
+		  (double) config->daemon.drain_timeout / 1e6);
 	/* The unit need not know how long the configuration lets requests take. */
 	sd_notifyf(0, "STOPPING=1\nSTATUS=draining\nEXTEND_TIMEOUT_USEC=%" PRIu64,
 		   config->daemon.drain_timeout + STOP_MARGIN);
@@ -117,7 +117,8 @@ relieve(void *userdata)
 	uint64_t bytes = heap_decay((uint32_t) (monotonic_now() / 1000000), 0);
 
 	(void) malloc_trim(0);
-	log_notice("memory is short: %" PRIu64 " KiB of free pages in plugin heaps given back", bytes / 1024);
+	event_log(EVENT_PRESSURE, NULL, "memory is short: %" PRIu64 " KiB of free pages in plugin heaps given back",
+		  bytes / 1024);
 	overseer_pressure(server->overseer);
 }
 
@@ -225,8 +226,8 @@ report_failed_plugins(struct server *server)
 	struct supervisor_plugin plugin;
 	for (size_t i = 0; supervisor_get(server->supervisor, i, &plugin) == 0; i++) {
 		if (plugin.state == SUPERVISOR_FAILED)
-			log_record(LOG_ERR, LOG_FIELDS({"MTLSD_PLUGIN", plugin.name}), "plugin %s does not serve: %s",
-				   plugin.name, plugin.last_error);
+			event_log(EVENT_DOWN, LOG_FIELDS({"MTLSD_PLUGIN", plugin.name}), "plugin %s does not serve: %s",
+				  plugin.name, plugin.last_error);
 	}
 }
 
@@ -242,10 +243,11 @@ raise_walls(struct server *server, struct error *error)
 				 config->daemon.run_directory);
 	struct error why = {0};
 	if (config->daemon.dump_directory != NULL && archive_prepare(config->daemon.dump_directory, &why) < 0)
-		log_warning("dumps cannot be kept (daemon.dump_directory): %s", why.text); /* it serves all the same */
+		event_log(EVENT_DEGRADED, NULL, "dumps cannot be kept (daemon.dump_directory): %s",
+			  why.text); /* it serves all the same */
 	int r = wall_raise(config, &server->wall, &missing, error);
 	if (r == 0 && missing != NULL)
-		log_notice("%s", missing);
+		event_log(EVENT_DEGRADED, NULL, "%s", missing);
 	return r;
 }
 
@@ -279,14 +281,16 @@ server_new(const char *config_path, struct server **ret, struct error *error)
 		return r;
 	struct error why = {0};
 	if (pressure_watch(server->event, relieve, server, &server->pressure, &why) < 0)
-		log_warning("memory pressure is not watched: %s", why.text); /* it serves all the same */
+		event_log(EVENT_DEGRADED, NULL, "memory pressure is not watched: %s",
+			  why.text); /* it serves all the same */
 	r = wall_close(server->wall, error);
 	if (r < 0)
 		return r;
 	report_failed_plugins(server);
 	unsigned unwanted = handover_prune();
 	if (unwanted > 0)
-		log_notice("closed %u sockets of the run before: not in the configuration any more", unwanted);
+		event_log(EVENT_SOCKETS_CLOSED, NULL,
+			  "closed %u sockets of the run before: not in the configuration any more", unwanted);
 	*ret = STEAL(server);
 	return 0;
 }
@@ -304,10 +308,10 @@ server_run(struct server *server)
 	int r = sd_event_loop(server->event);
 	errands_end(server->errands);
 	if (r < 0) {
-		log_error("the event loop failed: %s", strerror(-r));
+		event_log(EVENT_FAILED, NULL, "the event loop failed: %s", strerror(-r));
 		return EXIT_FAILURE;
 	}
-	log_notice("ended");
+	event_log(EVENT_ENDED, NULL, "ended");
 	return r;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tls-keeper.h"
 
-#include "log.h"
+#include "event.h"
 #include "tls-watch.h"
 
 #include <errno.h>
@@ -53,13 +53,15 @@ reload_done(void *arg)
 	struct tls_keeper *keeper = reload->keeper;
 	keeper->reloading = false;
 	if (reload->result < 0 && strcmp(keeper->refused, reload->error.text) != 0) {
-		log_error("changed certificate files are refused, the old ones stay in use: %s", reload->error.text);
+		event_log(EVENT_CREDENTIALS_REFUSED, NULL,
+			  "changed certificate files are refused, the old ones stay in use: %s", reload->error.text);
 		(void) snprintf(keeper->refused, sizeof(keeper->refused), "%s", reload->error.text);
 	} else if (reload->result == 0) {
 		keeper->refused[0] = '\0';
 		if (reload->report.replaced)
-			log_notice("changed certificate files are in use: %zu of %zu sets", reload->report.replaced,
-				   reload->report.sets);
+			event_log(EVENT_CREDENTIALS_CHANGED, NULL,
+				  "changed certificate files are in use: %zu of %zu sets", reload->report.replaced,
+				  reload->report.sets);
 	}
 	free(reload);
 	if (keeper->again) {
@@ -175,8 +177,9 @@ tls_keeper_watch(struct tls_keeper *keeper, const struct config *config)
 	if (r == 0)
 		r = tls_watch_set(keeper->watch, (const char *const *) paths.items, paths.count);
 	if (r < 0)
-		log_warning("changes of some certificate files are not seen (%s); mtlsctl reload tls takes them",
-			    strerror(-r));
+		event_log(EVENT_CREDENTIALS_UNWATCHED, NULL,
+			  "changes of some certificate files are not seen (%s); mtlsctl reload tls takes them",
+			  strerror(-r));
 }
 
 /* --- reloading --------------------------------------------------------------------------------------------------- */
@@ -231,7 +234,7 @@ tls_keeper_reload(struct tls_keeper *keeper, struct config *config, bool rehears
 void
 tls_keeper_look(struct tls_keeper *keeper, const struct config *config, struct endpoint_look *ret)
 {
-	char reasons[300] = "";
+	char reasons[300] = "", number[24];
 	size_t used = 0;
 	uint64_t closed = 0;
 	endpoint_look_again(keeper->endpoint, config, 0, ret);
@@ -241,9 +244,11 @@ tls_keeper_look(struct tls_keeper *keeper, const struct config *config, struct e
 			used += (size_t) snprintf(reasons + used, sizeof(reasons) - used, "%s%s %" PRIu64,
 						  used ? ", " : ": ", tls_refusal_name(i), ret->closed[i]);
 	}
-	log_notice("policy changed: earlier tickets are void; %" PRIu64 " open connections looked at, %" PRIu64
-		   " closed%s",
-		   ret->seen, closed, reasons);
+	snprintf(number, sizeof(number), "%" PRIu64, closed);
+	event_log(EVENT_POLICY_CHANGED, LOG_FIELDS({"MTLSD_CLOSED", number}),
+		  "policy changed: earlier tickets are void; %" PRIu64 " open connections looked at, %" PRIu64
+		  " closed%s",
+		  ret->seen, closed, reasons);
 }
 
 /* --- time -------------------------------------------------------------------------------------------------------- */
@@ -254,9 +259,10 @@ on_expiring(const struct tls_expiry *expiry, void *arg)
 	const time_t *now = arg;
 	char days[32];
 	snprintf(days, sizeof(days), "%lld", (long long) (expiry->until - *now) / 86400);
-	log_record(LOG_WARNING, LOG_FIELDS({"MTLSD_TLS", expiry->set}, {"MTLSD_DAYS", days}), "tls %s: %s%s%s %s %s%s",
-		   expiry->set, expiry->what, expiry->name[0] ? " " : "", expiry->name,
-		   expiry->over ? "has expired" : "expires in", expiry->over ? "" : days, expiry->over ? "" : " days");
+	event_log(expiry->over ? EVENT_EXPIRED : EVENT_EXPIRES,
+		  LOG_FIELDS({"MTLSD_TLS", expiry->set}, {"MTLSD_DAYS", days}), "tls %s: %s%s%s %s %s%s", expiry->set,
+		  expiry->what, expiry->name[0] ? " " : "", expiry->name, expiry->over ? "has expired" : "expires in",
+		  expiry->over ? "" : days, expiry->over ? "" : " days");
 }
 
 static void

@@ -19,9 +19,9 @@ man/mtlsd.yaml.5: man/reference.txt $(srcdir)/man/mtlsd.yaml.5.in $(srcdir)/man/
 man/mtlsd-plugin.3: $(srcdir)/plugins/include/mtlsd/plugin.h $(srcdir)/man/mtlsd-plugin.3.in $(srcdir)/man/print
 	$(AM_V_at)$(MKDIR_P) man
 	$(man_print) header=$(srcdir)/plugins/include/mtlsd/plugin.h >$@.new && mv $@.new $@
-man/mtlsd.8: $(srcdir)/man/mtlsd.8.in $(srcdir)/man/print
+man/mtlsd.8: $(srcdir)/etc/mtlsd.catalog $(srcdir)/man/mtlsd.8.in $(srcdir)/man/print
 	$(AM_V_at)$(MKDIR_P) man
-	$(man_print) >$@.new && mv $@.new $@
+	$(man_print) catalog=$(srcdir)/etc/mtlsd.catalog >$@.new && mv $@.new $@
 
 CLEANFILES += $(man_pages) man/daemon.json man/local.json man/reference.txt
 EXTRA_DIST += man/print man/mtlsctl.1.in man/mtlsd.yaml.5.in man/mtlsd-plugin.3.in man/mtlsd.8.in

@@ -72,6 +72,25 @@ def test_the_manual_of_the_daemon_has_its_options():
         assert option in text, option
 
 
+def test_the_manual_has_every_record_and_field_of_the_journal():
+    text = page("mtlsd.8")
+    catalog = program("mtlsd", "--print-catalog")
+    assert catalog == (harness.ROOT / "etc/mtlsd.catalog").read_text(), "run: mtlsd --print-catalog >etc/mtlsd.catalog"
+    kinds = re.findall(r"^# ([a-z-]+), (.*)\n-- ([0-9a-f]{32})\nSubject: (.*)\nDefined-By: mtlsd\n\n(.+)$", catalog,
+                       re.M)
+    assert len(kinds) == len(re.findall("^-- ", catalog, re.M)) > 40
+    assert len({number for _, _, number, _, _ in kinds}) == len({word for word, *_ in kinds}) == len(kinds)
+    for word, how, number, subject, _ in kinds:
+        subject = re.sub(r"@MTLSD_([A-Z]+)@", r"\1", subject)
+        assert f"{word} ({how}) {subject}. MESSAGE_ID={number}" in text, word
+    named = set(re.findall(r"@(MTLSD_[A-Z]+)@", catalog))
+    fields = {field for source in (harness.ROOT / "daemon").glob("*.c")
+              for field in re.findall(r'\{"(MTLSD_[A-Z_]+)",', source.read_text())}
+    assert len(fields) > 20 and named <= fields
+    for field in fields:
+        assert field in text, field
+
+
 # --- completion ------------------------------------------------------------------------------------------------
 
 

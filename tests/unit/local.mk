@@ -43,7 +43,7 @@ tests_unit_test_identity_SOURCES = tests/unit/test-identity.c $(mtlsd_identity) 
 tests_unit_test_identity_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS)
 tests_unit_test_access_SOURCES = tests/unit/test-access.c daemon/access.c daemon/network.c daemon/glob.c daemon/name.c
 tests_unit_test_access_LDADD = $(CMOCKA_LIBS)
-tests_unit_test_accesslog_SOURCES = tests/unit/test-accesslog.c daemon/accesslog.c daemon/accesslog-format.c daemon/log.c \
+tests_unit_test_accesslog_SOURCES = tests/unit/test-accesslog.c daemon/accesslog.c daemon/accesslog-format.c daemon/event.c daemon/log.c \
 	daemon/stats.c daemon/error.c
 tests_unit_test_accesslog_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) -lpthread
 tests_unit_test_router_SOURCES = tests/unit/test-router.c daemon/router.c daemon/access.c daemon/network.c daemon/glob.c daemon/name.c
@@ -152,7 +152,7 @@ tests_unit_test_exposure_SOURCES = tests/unit/test-exposure.c daemon/exposure.c 
 tests_unit_test_exposure_LDADD = $(CMOCKA_LIBS) -lpthread
 tests_unit_test_request_SOURCES = tests/unit/test-request.c $(fake_transport) daemon/request.c daemon/request-log.c daemon/accesslog.c daemon/accesslog-format.c daemon/step.c daemon/host.c daemon/snapshot.c \
 	daemon/connection.c daemon/exposure.c daemon/response.c daemon/plugin.c daemon/breaker.c daemon/stats.c daemon/pool.c daemon/deadline.c daemon/router.c daemon/access.c daemon/network.c \
-	daemon/glob.c daemon/settings.c $(mtlsd_schema) daemon/yaml.c daemon/name.c daemon/error.c daemon/log.c
+	daemon/glob.c daemon/settings.c $(mtlsd_schema) daemon/yaml.c daemon/name.c daemon/error.c daemon/event.c daemon/log.c
 tests_unit_test_request_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) -lpthread
 tests_unit_test_pool_SOURCES = tests/unit/test-pool.c daemon/pool.c daemon/stats.c
 tests_unit_test_pool_LDADD = $(CMOCKA_LIBS) -lpthread
@@ -161,7 +161,7 @@ tests_unit_test_settings_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
 # The whole flow of a request through real plugins; the leak corpus runs on it too.
 request_flow = $(fake_transport) daemon/request.c daemon/request-log.c daemon/accesslog.c daemon/accesslog-format.c daemon/step.c daemon/host.c daemon/snapshot.c \
 	daemon/pool.c daemon/deadline.c daemon/stats.c daemon/router.c daemon/access.c daemon/network.c daemon/glob.c daemon/digest.c daemon/yaml.c daemon/name.c \
-	daemon/error.c daemon/log.c $(mtlsd_plugin) $(mtlsd_heap) $(mtlsd_schema)
+	daemon/error.c daemon/event.c daemon/log.c $(mtlsd_plugin) $(mtlsd_heap) $(mtlsd_schema)
 tests_unit_test_fixtures_SOURCES = tests/unit/test-fixtures.c $(request_flow)
 tests_unit_test_fixtures_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) $(GNUTLS_LIBS) $(DW_LIBS) $(ELF_LIBS) \
 	-lpthread -ldl

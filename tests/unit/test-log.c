@@ -66,7 +66,7 @@ test_a_record_is_one_line_with_its_fields(void **state)
 	log_record(LOG_NOTICE, LOG_FIELDS({"MTLSD_PLUGIN", "leak"}, {"MTLSD_NONE", NULL}, {"MTLSD_UID", "0"}),
 		   "restart %s: %d", "leak", 7);
 	assert_string_equal(written(*state), "mtlsd: notice: restart leak: 7 MTLSD_PLUGIN=leak MTLSD_UID=0\n");
-	log_error("%s", "plain");
+	log_record(LOG_ERR, NULL, "%s", "plain");
 	assert_string_equal(written(*state), "mtlsd: error: plain\n");
 }
 
@@ -84,9 +84,9 @@ static void
 test_levels_filter(void **state)
 {
 	log_set_level(LOG_WARNING);
-	log_notice("%s", "quiet");
+	log_record(LOG_NOTICE, NULL, "%s", "quiet");
 	assert_string_equal(written(*state), "");
-	log_warning("%s", "loud");
+	log_record(LOG_WARNING, NULL, "%s", "loud");
 	assert_string_equal(written(*state), "mtlsd: warning: loud\n");
 	log_set_level(LOG_DEBUG);
 	log_debug("%s", "all");
@@ -135,11 +135,11 @@ test_a_reader_that_stands_still_loses_records_only(void **state)
 	while (poll(&full, 1, 0) == 1)
 		assert_true(write(STDERR_FILENO, "xxxxxxxxxxxxxxxx", 16) > 0);
 	errno = E2BIG;
-	log_notice("%s", "lost");
+	log_record(LOG_NOTICE, NULL, "%s", "lost");
 	assert_int_equal(errno, E2BIG);
 	while (*written(f))
 		assert_null(strstr(f->text, "lost"));
-	log_notice("%s", "kept");
+	log_record(LOG_NOTICE, NULL, "%s", "kept");
 	assert_string_equal(written(f), "mtlsd: notice: kept\n");
 }
 
@@ -149,11 +149,11 @@ test_the_variable_alone_proves_no_journal(void **state)
 	/* A child whose stderr was redirected inherits JOURNAL_STREAM all the same. */
 	setenv("JOURNAL_STREAM", "1:1", 1);
 	log_open();
-	log_notice("%s", "here");
+	log_record(LOG_NOTICE, NULL, "%s", "here");
 	assert_string_equal(written(*state), "mtlsd: notice: here\n");
 	setenv("JOURNAL_STREAM", "nonsense", 1);
 	log_open();
-	log_notice("%s", "here too");
+	log_record(LOG_NOTICE, NULL, "%s", "here too");
 	assert_string_equal(written(*state), "mtlsd: notice: here too\n");
 	unsetenv("JOURNAL_STREAM");
 }

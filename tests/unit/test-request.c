@@ -145,6 +145,12 @@ crash_note(const char *route UNUSED, const char *path UNUSED)
 {
 }
 
+const char *
+crash_noted_route(void)
+{
+	return NULL;
+}
+
 void
 instance_call_begin(struct instance *instance, struct instance_call *call, struct scope_booking *booking UNUSED)
 {
