@@ -243,8 +243,7 @@ raise_walls(struct server *server, struct error *error)
 				 config->daemon.run_directory);
 	struct error why = {0};
 	if (config->daemon.dump_directory != NULL && archive_prepare(config->daemon.dump_directory, &why) < 0)
-		event_log(EVENT_DEGRADED, NULL, "dumps cannot be kept (daemon.dump_directory): %s",
-			  why.text); /* it serves all the same */
+		event_log(EVENT_DEGRADED, NULL, "dumps cannot be kept (daemon.dump_directory): %s", why.text);
 	int r = wall_raise(config, &server->wall, &missing, error);
 	if (r == 0 && missing != NULL)
 		event_log(EVENT_DEGRADED, NULL, "%s", missing);
@@ -281,8 +280,7 @@ server_new(const char *config_path, struct server **ret, struct error *error)
 		return r;
 	struct error why = {0};
 	if (pressure_watch(server->event, relieve, server, &server->pressure, &why) < 0)
-		event_log(EVENT_DEGRADED, NULL, "memory pressure is not watched: %s",
-			  why.text); /* it serves all the same */
+		event_log(EVENT_DEGRADED, NULL, "memory pressure is not watched: %s", why.text);
 	r = wall_close(server->wall, error);
 	if (r < 0)
 		return r;
