@@ -144,7 +144,7 @@ static int
 key_open(const struct config_certificate *config, struct pair *pair, gnutls_hash_hd_t content, struct error *error)
 {
 	CLEANUP(secret_clear) struct secret text = {0};
-	char shown[SECRET_SHOWN];
+	char shown[SECRET_SHOWN], advised[SECRET_ADVICE];
 	if (gnutls_privkey_init(&pair->key) < 0)
 		return error_set(error, -ENOMEM, "out of memory");
 	if (secret_is_token(config->key)) {
@@ -166,9 +166,11 @@ key_open(const struct config_certificate *config, struct pair *pair, gnutls_hash
 	vault_enter(&frame);
 	r = gnutls_privkey_import_x509_raw(pair->key, &datum, GNUTLS_X509_FMT_PEM, NULL, 0);
 	vault_leave(&frame);
-	return r < 0 ? error_set(error, -EBADMSG, "key %s: no usable private key in PEM form: %s",
-				 secret_shown(config->key, shown), gnutls_strerror(r))
-		     : 0;
+	if (r >= 0)
+		return 0;
+	const char *advice = secret_advice(text.data, text.size, "pkey", advised);
+	return error_set(error, -EBADMSG, "key %s: no usable private key in PEM form: %s",
+			 secret_shown(config->key, shown), advice ? advice : gnutls_strerror(r));
 }
 
 /* A signature proves both that the key belongs to the certificate and that its token works. */
@@ -231,6 +233,9 @@ pair_finish(const struct config_certificate *config, struct pair *pair, gnutls_x
 						 "P-521, Ed25519)"
 				 : r == -E2BIG ? "its chain is too long"
 					       : "cannot be kept");
+	/* Where it was read: an operator who moves a file wants to see that it was taken. */
+	(void) gnutls_hash(content, pair->file, strlen(pair->file) + 1);
+	(void) gnutls_hash(content, config->key, strlen(config->key) + 1);
 	r = key_open(config, pair, content, error);
 	if (r == 0)
 		r = key_check(config, pair, error);
@@ -251,6 +256,7 @@ pair_load(const struct config_certificate *config, struct pair *pair, gnutls_has
 	CLEANUP(secret_clear) struct secret text = {0};
 	gnutls_x509_crt_t *chain = NULL;
 	unsigned count = 0;
+	char advised[SECRET_ADVICE];
 	int r = secret_read(config->certificate, "certificate", false, &text, error);
 	if (r < 0)
 		return r;
@@ -261,9 +267,11 @@ pair_load(const struct config_certificate *config, struct pair *pair, gnutls_has
 	if (r == GNUTLS_E_CERTIFICATE_LIST_UNSORTED)
 		return error_set(error, -EBADMSG, "certificate %s: put the leaf first, each issuer after it",
 				 config->certificate);
-	if (r < 0)
+	if (r < 0) {
+		const char *advice = secret_advice(text.data, text.size, "x509", advised);
 		return error_set(error, -EBADMSG, "certificate %s: no certificate in PEM form: %s", config->certificate,
-				 gnutls_strerror(r));
+				 advice ? advice : gnutls_strerror(r));
+	}
 	r = pair_finish(config, pair, chain, count, content, error);
 	for (unsigned i = 0; i < count; i++)
 		gnutls_x509_crt_deinit(chain[i]);

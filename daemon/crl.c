@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "crl.h"
 
+#include "secret.h"
+
 #include <errno.h>
 #include <gnutls/crypto.h>
 #include <stdatomic.h>
@@ -77,12 +79,14 @@ check_extensions(const char *file, unsigned number, gnutls_x509_crl_t crl, struc
 		if (r == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
 			return 0;
 		if (r < 0)
-			return error_set(error, -EBADMSG, "%s: list %u: %s", file, number, gnutls_strerror(r));
+			return error_set(error, -EBADMSG, "client_crl %s: list %u: %s", file, number,
+					 gnutls_strerror(r));
 		if (critical)
-			return error_set(error, -EBADMSG,
-					 "%s: list %u has the critical extension %s (a delta or partitioned list?); "
-					 "give a complete list",
-					 file, number, oid);
+			return error_set(
+				error, -EBADMSG,
+				"client_crl %s: list %u has the critical extension %s (a delta or partitioned list?); "
+				"give a complete list",
+				file, number, oid);
 	}
 }
 
@@ -116,11 +120,12 @@ check_signature(const char *file, unsigned number, gnutls_x509_crl_t crl, gnutls
 	}
 	gnutls_free(issuer.data);
 	if (r < 0)
-		return error_set(error, -EBADMSG, "%s: list %u: %s", file, number, gnutls_strerror(r));
+		return error_set(error, -EBADMSG, "client_crl %s: list %u: %s", file, number, gnutls_strerror(r));
 	if (named && !proved)
-		return error_set(error, -EBADMSG,
-				 "%s: list %u names an authority of client_ca as its issuer but is not signed by it",
-				 file, number);
+		return error_set(
+			error, -EBADMSG,
+			"client_crl %s: list %u names an authority of client_ca as its issuer but is not signed by it",
+			file, number);
 	*ret_proved = proved;
 	return 0;
 }
@@ -129,7 +134,7 @@ static int
 keep_unproved(const char *file, gnutls_x509_crl_t crl, struct crl *into, struct error *error)
 {
 	if (gnutls_x509_crl_export2(crl, GNUTLS_X509_FMT_DER, &into->unproved) < 0)
-		return error_set(error, -ENOMEM, "%s: out of memory", file);
+		return error_set(error, -ENOMEM, "client_crl %s: out of memory", file);
 	return 0;
 }
 
@@ -161,10 +166,10 @@ read_serials(const char *file, unsigned number, gnutls_x509_crl_t crl, struct cr
 	int r = 0;
 
 	if (count < 0)
-		return error_set(error, -EBADMSG, "%s: list %u: %s", file, number, gnutls_strerror(count));
+		return error_set(error, -EBADMSG, "client_crl %s: list %u: %s", file, number, gnutls_strerror(count));
 	into->serials = calloc((size_t) count + 1, sizeof(*into->serials));
 	if (!into->serials)
-		return error_set(error, -ENOMEM, "%s: out of memory", file);
+		return error_set(error, -ENOMEM, "client_crl %s: out of memory", file);
 	while (into->count < (size_t) count) {
 		unsigned char bytes[64];
 		size_t size = sizeof(bytes);
@@ -180,7 +185,7 @@ read_serials(const char *file, unsigned number, gnutls_x509_crl_t crl, struct cr
 	}
 	gnutls_x509_crl_iter_deinit(iterator);
 	if (r < 0 && r != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
-		return error_set(error, -EBADMSG, "%s: list %u: %s", file, number, gnutls_strerror(r));
+		return error_set(error, -EBADMSG, "client_crl %s: list %u: %s", file, number, gnutls_strerror(r));
 	qsort(into->serials, into->count, sizeof(*into->serials), serial_compare);
 	return 0;
 }
@@ -191,7 +196,7 @@ read_list(const char *file, unsigned number, gnutls_x509_crl_t crl, struct crl *
 	gnutls_datum_t issuer = {0};
 	int r = gnutls_x509_crl_get_raw_issuer_dn(crl, &issuer);
 	if (r < 0)
-		return error_set(error, -EBADMSG, "%s: list %u: %s", file, number, gnutls_strerror(r));
+		return error_set(error, -EBADMSG, "client_crl %s: list %u: %s", file, number, gnutls_strerror(r));
 	into->issuer.data = malloc(issuer.size);
 	if (into->issuer.data) {
 		memcpy(into->issuer.data, issuer.data, issuer.size);
@@ -199,7 +204,7 @@ read_list(const char *file, unsigned number, gnutls_x509_crl_t crl, struct crl *
 	}
 	gnutls_free(issuer.data);
 	if (!into->issuer.data)
-		return error_set(error, -ENOMEM, "%s: out of memory", file);
+		return error_set(error, -ENOMEM, "client_crl %s: out of memory", file);
 	into->this_update = gnutls_x509_crl_get_this_update(crl);
 	into->next_update = gnutls_x509_crl_get_next_update(crl);
 	return read_serials(file, number, crl, into, error);
@@ -211,7 +216,7 @@ read_lists(const char *file, gnutls_x509_crl_t *crls, unsigned count, gnutls_x50
 {
 	store->lists = calloc(count, sizeof(*store->lists));
 	if (!store->lists)
-		return error_set(error, -ENOMEM, "%s: out of memory", file);
+		return error_set(error, -ENOMEM, "client_crl %s: out of memory", file);
 	for (unsigned i = 0; i < count; i++) {
 		bool proved = false;
 		int r = check_extensions(file, i + 1, crls[i], error);
@@ -237,12 +242,16 @@ crl_load(const char *file, const gnutls_datum_t *pem, gnutls_x509_crt_t *authori
 	CLEANUP(crl_free) struct crl_store *store = calloc(1, sizeof(*store));
 	gnutls_x509_crl_t *crls = NULL;
 	unsigned count = 0;
+	char advised[SECRET_ADVICE];
 
 	if (!store)
-		return error_set(error, -ENOMEM, "%s: out of memory", file);
+		return error_set(error, -ENOMEM, "client_crl %s: out of memory", file);
 	int r = gnutls_x509_crl_list_import2(&crls, &count, pem, GNUTLS_X509_FMT_PEM, 0);
-	if (r < 0)
-		return error_set(error, -EBADMSG, "%s: no revocation list in PEM form: %s", file, gnutls_strerror(r));
+	if (r < 0) {
+		const char *advice = secret_advice(pem->data, pem->size, "crl", advised);
+		return error_set(error, -EBADMSG, "client_crl %s: no revocation list in PEM form: %s", file,
+				 advice ? advice : gnutls_strerror(r));
+	}
 	r = read_lists(file, crls, count, authorities, authority_count, store, error);
 	crls_free(crls, count);
 	if (r < 0)

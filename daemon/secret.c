@@ -25,6 +25,22 @@ secret_shown(const char *name, char buffer[static SECRET_SHOWN])
 	return buffer;
 }
 
+const char *
+secret_advice(const void *text, size_t size, const char *tool, char buffer[static SECRET_ADVICE])
+{
+	static const char encrypted[] = "ENCRYPTED"; /* in the first line, or in the header below it */
+	enum { SEQUENCE = 0x30 };
+	if (size && *(const unsigned char *) text == SEQUENCE)
+		(void) snprintf(buffer, SECRET_ADVICE, "it is DER; convert it with openssl %s -inform DER", tool);
+	else if (memmem(text, size, encrypted, strlen(encrypted)))
+		(void) snprintf(buffer, SECRET_ADVICE,
+				"it is encrypted, and nobody is asked for its passphrase; decrypt it with openssl %s",
+				tool);
+	else
+		return NULL;
+	return buffer;
+}
+
 int
 secret_path(const char *name, char **ret, struct error *error)
 {

@@ -23,6 +23,10 @@ int secret_read(const char *name, const char *what, bool private, struct secret 
 int secret_new(size_t size, struct secret *ret);
 /* Accepts an empty one. */
 void secret_clear(struct secret *secret);
+/* What to do about a text that is no usable PEM, and why; NULL where nothing more can be said. tool: the word of
+ * openssl(1) for its kind ("x509"). */
+enum { SECRET_ADVICE = 128 };
+const char *secret_advice(const void *text, size_t size, const char *tool, char buffer[static SECRET_ADVICE]);
 /* The path a name stands for, malloced. -ENOENT with its sentence: there is no folder of credentials. */
 int secret_path(const char *name, char **ret, struct error *error);
 /* True for names that are no files: pkcs11: and other URIs of keys that GnuTLS opens itself. */

@@ -22,7 +22,7 @@ struct tls_keeper {
 	struct job_queue *jobs; /* borrowed */
 	int (*reload)(void *arg, bool rehearse, struct tls_keeper_report *ret, struct error *error);
 	void *arg;
-	bool reloading, again; /* again: files changed meanwhile */
+	bool reloading, again; /* again: files changed, and no reload that sees it has begun */
 	char refused[500];     /* why the files as they are were refused; "": they were not. Not told twice */
 	time_t looked, told;
 	atomic_bool renewed; /* sets came into force: what they say is to be told */
@@ -64,26 +64,31 @@ reload_done(void *arg)
 				  reload->report.sets);
 	}
 	free(reload);
-	if (keeper->again) {
-		keeper->again = false;
+	if (keeper->again)
 		files_changed(keeper);
-	}
 }
 
 static void
 files_changed(void *arg)
 {
 	struct tls_keeper *keeper = arg;
-	struct reload *reload = keeper->reloading ? NULL : calloc(1, sizeof(*reload));
-	if (!reload) {
-		keeper->again = keeper->reloading;
+	bool told = keeper->again;
+	keeper->again = true; /* until it has begun */
+	if (keeper->reloading)
+		return;
+	struct reload *reload = calloc(1, sizeof(*reload));
+	if (!reload)
+		return;
+	reload->keeper = keeper;
+	int r = job_start(keeper->jobs, "reload tls", reload_work, reload_done, reload, NULL);
+	if (r < 0) {
+		free(reload);
+		if (!told)
+			log_warning("changed certificate files cannot be read now, but soon: %s", strerror(-r));
 		return;
 	}
-	reload->keeper = keeper;
-	if (job_start(keeper->jobs, "reload tls", reload_work, reload_done, reload, NULL) < 0)
-		free(reload); /* too many jobs: the next change or SIGHUP takes it */
-	else
-		keeper->reloading = true;
+	keeper->reloading = true;
+	keeper->again = false;
 }
 
 int
@@ -282,6 +287,8 @@ tls_keeper_tick(struct tls_keeper *keeper, const struct config *config)
 	struct endpoint_look look;
 	tls_store_turn(endpoint_tls(keeper->endpoint), now);
 	tell_expiring(keeper, now);
+	if (keeper->again && !keeper->reloading)
+		files_changed(keeper);
 	if (now - keeper->looked < EXPIRED_LOOK && now >= keeper->looked)
 		return;
 	keeper->looked = now;

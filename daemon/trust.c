@@ -64,13 +64,15 @@ static int
 authorities_load(struct trust *trust, const char *file, const struct secret *pem, struct error *error)
 {
 	const gnutls_datum_t text = {pem->data, (unsigned) pem->size};
+	char advised[SECRET_ADVICE];
 	int r = gnutls_x509_crt_list_import2(&trust->authorities, &trust->authority_count, &text, GNUTLS_X509_FMT_PEM,
 					     0);
 	if (r < 0) {
 		trust->authorities = NULL;
 		trust->authority_count = 0;
+		const char *advice = secret_advice(pem->data, pem->size, "x509", advised);
 		return error_set(error, -EBADMSG, "client_ca %s: no certificate in PEM form: %s", file,
-				 gnutls_strerror(r));
+				 advice ? advice : gnutls_strerror(r));
 	}
 	for (unsigned i = 0; i < trust->authority_count; i++) {
 		time_t expires = gnutls_x509_crt_get_expiration_time(trust->authorities[i]);

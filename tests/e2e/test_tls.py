@@ -320,6 +320,74 @@ def test_a_bad_file_is_refused_once_and_the_next_good_one_taken(daemon, pki, tmp
     wait_for(lambda: shown_certificate(d) == der(pki.other_server[0]), "the whole pair")
 
 
+def test_a_file_that_moved(daemon, pki, tmp_path):
+    """The same bytes under another name: no change for clients, but the operator sees where they are read."""
+    moved = tmp_path / "moved.pem"
+    shutil.copy(pki.server[0], moved)
+    d = daemon()
+    before = d.client()
+    assert before.get("/echo")[0] == 200
+    d.edit(tls=[dict(d.config["tls"][0], certificate=str(moved))])
+    d.reload()
+    assert d.ctl("tls")["certificates"][0]["file"] == str(moved)
+    moved.unlink()
+    with pytest.raises(harness.CtlError, match="moved.pem"):
+        d.ctl("reload", "tls")
+    assert before.get("/echo")[0] == 200 and before.connects == 1
+
+
+# --- files as tools write them ---------------------------------------------------------------------------------
+
+
+def openssl(*arguments):
+    return subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True).stdout
+
+
+@pytest.mark.parametrize("form", ("parameters before the key", "one file", "one file, key first", "with text", "CRLF",
+                                  "whole chain", "PKCS#1"))
+def test_files_as_tools_write_them(daemon, pki, form, tmp_path):
+    certificate, key = (pathlib.Path(path) for path in pki.server)
+    if form == "PKCS#1":
+        certificate, key = map(pathlib.Path, issue_server(pki, tmp_path, "old-style", new_key("rsa")))
+    content, key_content = certificate.read_bytes(), key.read_bytes()
+    if form == "parameters before the key":
+        key_content = openssl("ecparam", "-name", "prime256v1") + openssl("ec", "-in", key)
+    elif form == "PKCS#1":
+        key_content = openssl("rsa", "-traditional", "-in", key)
+        assert b"BEGIN RSA PRIVATE KEY" in key_content
+    elif form.startswith("one file"):
+        content = key_content = key_content + content if form.endswith("first") else content + key_content
+    elif form == "with text":
+        content = openssl("x509", "-in", certificate, "-text")
+    elif form == "CRLF":
+        content, key_content = (text.replace(b"\n", b"\r\n") for text in (content, key_content))
+    else:
+        content += pathlib.Path(pki.ca).read_bytes()
+    replace(tmp_path / "cert", content)
+    replace(tmp_path / "key", key_content)
+    d = daemon(tls=dict(certificate=str(tmp_path / "cert"), key=str(tmp_path / "key")))
+    assert all(d.client(version=version).get("/echo")[0] == 200 for version in VERSIONS)
+
+
+@pytest.mark.parametrize("option, arguments, words", [
+    ("key", ("pkcs8", "-topk8", "-passout", "pass:x", "-in", "KEY"), "encrypted"),
+    ("key", ("ec", "-aes128", "-passout", "pass:x", "-in", "KEY"), "encrypted"),
+    ("key", ("pkey", "-outform", "DER", "-in", "KEY"), "openssl pkey -inform DER"),
+    ("certificate", ("x509", "-outform", "DER", "-in", "CERT"), "openssl x509 -inform DER"),
+    ("client_ca", ("x509", "-outform", "DER", "-in", "CERT"), "openssl x509 -inform DER"),
+    ("client_crl", ("crl", "-outform", "DER", "-in", "CRL"), "openssl crl -inform DER"),
+], ids=lambda value: value if isinstance(value, str) else " ".join(value[:3]))
+def test_what_to_do_about_other_forms(daemon, pki, option, arguments, words, tmp_path):
+    names = dict(KEY=pki.server[1], CERT=pki.server[0], CRL=pki.crl)
+    path = tmp_path / "file"
+    path.write_bytes(openssl(*(names.get(word, word) for word in arguments)))
+    d = daemon()
+    d.edit(tls=[dict(d.config["tls"][0], **{option: str(path)})])
+    with pytest.raises(harness.CtlError) as refused:
+        d.reload()
+    assert f"{option} {path}" in refused.value.message and words in refused.value.message
+
+
 def test_reload_tls_by_command(daemon, pki, tmp_path):
     files = Files(pki, tmp_path / "files", "plain")
     d = daemon(tls=dict(certificate=files.certificate, key=files.key))
