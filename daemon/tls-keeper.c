@@ -84,7 +84,8 @@ files_changed(void *arg)
 	if (r < 0) {
 		free(reload);
 		if (!told)
-			log_warning("changed certificate files cannot be read now, but soon: %s", strerror(-r));
+			event_log(EVENT_CREDENTIALS_UNWATCHED, NULL,
+				  "changed certificate files cannot be read now, but soon: %s", strerror(-r));
 		return;
 	}
 	keeper->reloading = true;
