@@ -65,9 +65,9 @@ replay_load(const char *file, char **ret, size_t *ret_length)
 
 /* Names are written as "function (/folder/file:line)"; what has another form is shown as it is. */
 static void
-replay_name(const struct record *record, const struct verdict_site *site, struct explain_place *ret)
+replay_name(const struct record *record, const struct verdict_suspect *site, struct explain_place *ret)
 {
-	const char *name = record_site_name(record, site), *open, *from, *slash;
+	const char *name = record_site_name(record, site->site, site->foreign), *open, *from, *slash;
 	size_t length;
 
 	*ret = (struct explain_place){0};

@@ -92,7 +92,7 @@ explain_sites(const struct verdict *verdict, const struct explain_place *places)
 	json_t *rows = json_array();
 
 	for (unsigned i = 0; i < verdict->site_count && i < VERDICT_SITES; i++) {
-		const struct verdict_site *site = &verdict->sites[i];
+		const struct verdict_suspect *site = &verdict->sites[i];
 		bool known = places && places[i].place[0];
 		char address[32];
 		json_t *row;
@@ -116,14 +116,18 @@ explain_tests(const struct verdict *verdict)
 
 	for (unsigned i = 0; i < verdict->test_count && i < VERDICT_TESTS; i++) {
 		const struct verdict_test *test = &verdict->tests[i];
-		char value[48], threshold[32], wanted[80];
+		char name[64], value[48], threshold[32], wanted[80];
 		json_t *row;
 
 		explain_number(value, sizeof(value), test->value);
 		explain_number(threshold, sizeof(threshold), test->threshold);
+		if (test->of_scale)
+			snprintf(name, sizeof(name), "%s (scale %u)", test->name, test->scale);
+		else
+			snprintf(name, sizeof(name), "%s", test->name);
 		snprintf(wanted, sizeof(wanted), "%s %s%s%s", test->relation, threshold, *test->unit ? " " : "",
 			 test->unit);
-		row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "name", test->name, "value_text", value, "relation",
+		row = json_pack("{s:s, s:s, s:s, s:s, s:s, s:b}", "name", name, "value_text", value, "relation",
 				test->relation, "wanted", wanted, "unit", test->unit, "passed", test->passed);
 		if (row) {
 			explain_real(row, "value", test->value);
@@ -159,11 +163,11 @@ json_t *
 explain_reply(const struct explain_case *subject)
 {
 	const struct verdict *verdict = subject->verdict;
-	json_t *reply = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o*}", "verdict",
-				  verdict_outcome_name(verdict->outcome), "class", verdict_class_name(verdict->class),
-				  "sentence", command_text(subject->sentence), "sites",
-				  explain_sites(verdict, subject->places), "tests", explain_tests(verdict), "probe",
-				  explain_probe(subject), "history", subject->history);
+	json_t *reply =
+		json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o*}", "verdict", verdict_outcome_name(verdict->outcome),
+			  "class", verdict_class_name(verdict->class), "sentence", command_text(subject->sentence),
+			  "sites", explain_sites(verdict, subject->places), "tests", explain_tests(verdict), "probe",
+			  explain_probe(subject), "history", subject->history);
 
 	if (reply && subject->plugin) {
 		json_object_set_new(reply, "plugin", command_text(subject->plugin));

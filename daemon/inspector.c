@@ -5,41 +5,35 @@
 #include "heap.h"
 #include "record.h"
 #include "verdict-internal.h"
+#include "walk.h"
 
 #include <errno.h>
-#include <string.h>
 
 enum {
-	SITES_KEPT = 64,      /* of a walk: those with the most bytes */
 	JUDGE_BLOCKS = 3,     /* new blocks of scale 0 before a verdict is made anew */
 	LIMIT_BLOCKS = 64,    /* once it is confirmed: only the time to the limit still changes */
 	WALK_REQUESTS = 4096, /* least requests between two walks */
 };
 
-/* The sites of one walk. */
-struct walk {
-	bool taken;
-	uint32_t epoch;
-	uint64_t requests; /* exposure then */
-	size_t count;
-	struct verdict_site sites[SITES_KEPT];
-};
-
 struct inspector {
 	struct inspector_settings settings;
 	struct signals *signals;
+	struct signals *before; /* as they were when the probe under way began; NULL: none is */
 	struct probe *probe;
-	struct walk walk[3]; /* a ring */
-	unsigned newest;
-	unsigned earlier; /* index of the walk to compare with */
-	bool has_earlier;
+	struct walk *newest, *earlier; /* NULL: none; the one before the newest, to compare with */
 	bool walk_wanted;
-	uint64_t walk_at;               /* exposure of requests from which the next walk is due anyway */
-	bool stale;                     /* something else than blocks changed since the last verdict */
-	uint64_t now;                   /* of the last call that told */
-	uint64_t judged_blocks;         /* of scale 0 */
-	struct signals_history history; /* what the last verdict was made of */
+	uint64_t walk_at;       /* exposure of requests from which the next walk is due anyway */
+	bool stale;             /* something else than blocks changed since the last verdict */
+	uint64_t now;           /* of the last call that told */
+	uint64_t judged_blocks; /* of scale 0 */
 	struct verdict verdict;
+};
+
+/* What a verdict is made of, unpacked for as long as it takes. */
+struct evidence {
+	struct signals_history history;
+	struct verdict_input input;
+	struct verdict_site sites[]; /* the newest walk's, then the earlier one's */
 };
 
 int
@@ -66,6 +60,9 @@ inspector_free(struct inspector **inspector)
 	if (*inspector == NULL)
 		return;
 	signals_free(&(*inspector)->signals);
+	signals_free(&(*inspector)->before);
+	walk_free(&(*inspector)->newest);
+	walk_free(&(*inspector)->earlier);
 	probe_free(&(*inspector)->probe);
 	free(*inspector);
 	*inspector = NULL;
@@ -84,43 +81,75 @@ inspector_sample(struct inspector *inspector, uint64_t now, const struct signals
 	return signals_sample(inspector->signals, now, sample);
 }
 
-static void
-inspector_input(const struct inspector *inspector, struct verdict_input *ret)
+/* NULL: no memory. */
+static struct evidence *
+inspector_evidence(const struct inspector *inspector)
 {
-	const struct walk *newest = &inspector->walk[inspector->newest],
-			  *earlier = &inspector->walk[inspector->earlier];
+	size_t newest = walk_count(inspector->newest), earlier = walk_count(inspector->earlier);
+	struct evidence *evidence = calloc(1, sizeof(*evidence) + (newest + earlier) * sizeof(evidence->sites[0]));
 
-	*ret = (struct verdict_input){
-		.history = &inspector->history,
+	if (evidence == NULL)
+		return NULL;
+	signals_history(inspector->before ? inspector->before : inspector->signals, &evidence->history);
+	evidence->input = (struct verdict_input){
+		.history = &evidence->history,
 		.has_evict = inspector->settings.has_evict,
 		.hard_limit = inspector->settings.hard_limit,
 		.settings = inspector->settings.verdict,
 	};
-	if (newest->taken) {
-		ret->sites = newest->sites;
-		ret->site_count = newest->count;
-		ret->epoch = newest->epoch;
+	if (inspector->newest) {
+		walk_sites(inspector->newest, evidence->sites);
+		evidence->input.sites = evidence->sites;
+		evidence->input.site_count = newest;
+		evidence->input.epoch = walk_epoch(inspector->newest);
 	}
-	if (newest->taken && inspector->has_earlier) {
-		ret->earlier = earlier->sites;
-		ret->earlier_count = earlier->count;
-		ret->earlier_epoch = earlier->epoch;
+	if (inspector->earlier) {
+		walk_sites(inspector->earlier, evidence->sites + newest);
+		evidence->input.earlier = evidence->sites + newest;
+		evidence->input.earlier_count = earlier;
+		evidence->input.earlier_epoch = walk_epoch(inspector->earlier);
 	}
-	probe_results(inspector->probe, &ret->probes);
+	probe_results(inspector->probe, &evidence->input.probes);
+	return evidence;
+}
+
+static void
+inspector_conclude(struct inspector *inspector, const struct evidence *evidence)
+{
+	/* Evictions tear the floors: until the probe ends, what made it begin stands. */
+	if (!evidence->input.probes.running)
+		verdict_judge(&evidence->input, &inspector->verdict);
+	inspector->judged_blocks = evidence->history.blocks[0];
+	inspector->stale = false;
 }
 
 static void
 inspector_judge(struct inspector *inspector)
 {
-	struct verdict_input input;
+	struct evidence *evidence = inspector_evidence(inspector);
 
-	signals_history(inspector->signals, &inspector->history);
-	inspector_input(inspector, &input);
-	/* Evictions tear the floors: until the probe ends, what made it begin stands. */
-	if (!input.probes.running)
-		verdict_judge(&input, &inspector->verdict);
-	inspector->judged_blocks = inspector->history.blocks[0];
-	inspector->stale = false;
+	/* Without memory the verdict stays; the next step tries again. */
+	if (evidence != NULL)
+		inspector_conclude(inspector, evidence);
+	free(evidence);
+}
+
+static void
+inspector_forget_walks(struct inspector *inspector)
+{
+	walk_free(&inspector->newest);
+	walk_free(&inspector->earlier);
+}
+
+/* What was kept for the time of a probe is of no use after it. */
+static void
+inspector_release(struct inspector *inspector)
+{
+	struct verdict_probes probes;
+
+	probe_results(inspector->probe, &probes);
+	if (!probes.running)
+		signals_free(&inspector->before);
 }
 
 /* A walk costs milliseconds for a million blocks: one at a first suspicion, and else the less often the longer it has
@@ -128,18 +157,21 @@ inspector_judge(struct inspector *inspector)
 static bool
 walk_due(const struct inspector *inspector)
 {
-	const struct walk *newest = &inspector->walk[inspector->newest];
-	uint64_t requests = inspector->history.last.exposure.count[SIGNALS_REQUESTS];
+	const struct walk *newest = inspector->newest;
+	enum verdict_outcome outcome = inspector->verdict.outcome;
+	struct signals_sample last;
 
-	if (inspector->verdict.outcome == VERDICT_WARMING || inspector->verdict.outcome == VERDICT_CONFIRMED)
+	signals_last(inspector->signals, &last);
+	uint64_t requests = last.exposure.count[SIGNALS_REQUESTS];
+	if (outcome == VERDICT_WARMING || outcome == VERDICT_CONFIRMED)
 		return false;
-	if (signals_bytes(&inspector->history.last) < inspector->settings.verdict.min_growth)
+	if (signals_bytes(&last) < inspector->settings.verdict.min_growth)
 		return false;
-	if (inspector->verdict.outcome >= VERDICT_SUSPECT && !newest->taken)
+	if (outcome >= VERDICT_SUSPECT && newest == NULL)
 		return true;
-	uint64_t pause = requests / (inspector->verdict.outcome >= VERDICT_SUSPECT ? 8 : 2);
+	uint64_t pause = requests / (outcome >= VERDICT_SUSPECT ? 8 : 2);
 	return requests >= inspector->walk_at &&
-	       (!newest->taken || requests - newest->requests >= (pause > WALK_REQUESTS ? pause : WALK_REQUESTS));
+	       (newest == NULL || requests - walk_requests(newest) >= (pause > WALK_REQUESTS ? pause : WALK_REQUESTS));
 }
 
 static enum inspector_wish
@@ -158,7 +190,8 @@ inspector_probe_on(struct inspector *inspector, uint64_t now)
 	case PROBE_DONE:
 		/* It ended without a confirmation: what it tore is not to be judged. */
 		signals_restart(inspector->signals, now);
-		inspector->walk[inspector->newest].taken = inspector->has_earlier = false;
+		inspector_forget_walks(inspector);
+		inspector_release(inspector);
 		inspector_judge(inspector);
 		return INSPECTOR_NOTHING;
 	case PROBE_IDLE:
@@ -206,49 +239,26 @@ inspector_step(struct inspector *inspector, uint64_t now, double load)
 	signals_last(inspector->signals, &last);
 	if (probe_begin(inspector->probe, now, &inspector->settings.probe, &inspector->verdict, &last, load, NULL) < 0)
 		return INSPECTOR_NOTHING;
+	(void) signals_copy(inspector->signals, &inspector->before);
 	return inspector_probe_on(inspector, now);
 }
 
-static void
-walk_add(struct walk *walk, const struct heap_profile *profile, bool foreign)
-{
-	for (size_t i = 0; i < profile->count && walk->count < SITES_KEPT; i++) {
-		const struct heap_site_usage *usage = &profile->sites[i];
-		if (usage->arena)
-			continue;
-		struct verdict_site *site = &walk->sites[walk->count++];
-		*site = (struct verdict_site){
-			.site = usage->site, .foreign = foreign, .bytes = usage->bytes, .objects = usage->objects};
-		memcpy(site->age_bytes, usage->age_bytes, sizeof(site->age_bytes));
-	}
-}
-
-/* The one to compare with: not too near, since rare leaks need many requests to show. */
-static void
-walk_keep(struct inspector *inspector)
-{
-	const struct walk *newest = &inspector->walk[inspector->newest];
-	unsigned next = (inspector->newest + 1) % ARRAY_LENGTH(inspector->walk);
-
-	if (newest->taken) {
-		if (inspector->has_earlier && next == inspector->earlier)
-			next = (next + 1) % ARRAY_LENGTH(inspector->walk);
-		inspector->earlier = inspector->newest;
-		inspector->has_earlier = true;
-		inspector->newest = next;
-	}
-}
-
 /* The probe hears what of its first interval still lives. */
-static void
-walk_tell(struct inspector *inspector, const struct walk *walk, const struct signals_sample *last)
+static int
+walk_tell(struct inspector *inspector, const struct signals_sample *last)
 {
+	struct verdict_site *sites = calloc(walk_count(inspector->newest) + 1, sizeof(*sites));
 	double from, to, evicted, sum = 0;
 
+	if (sites == NULL)
+		return -ENOMEM;
+	walk_sites(inspector->newest, sites);
 	probe_ages(inspector->probe, last, &from, &to, &evicted);
-	for (size_t i = 0; i < walk->count; i++)
-		sum += verdict_younger(&walk->sites[i], from) - verdict_younger(&walk->sites[i], to);
+	for (size_t i = 0; i < walk_count(inspector->newest); i++)
+		sum += verdict_younger(&sites[i], from) - verdict_younger(&sites[i], to);
+	free(sites);
 	probe_profiled(inspector->probe, sum, evicted);
+	return 0;
 }
 
 int
@@ -256,31 +266,27 @@ inspector_profile(struct inspector *inspector, const struct heap_profile *own, c
 {
 	struct verdict_probes probes;
 	struct signals_sample last;
+	struct walk *walk;
 
 	signals_last(inspector->signals, &last);
-	walk_keep(inspector);
-	struct walk *walk = &inspector->walk[inspector->newest];
-	walk->taken = true;
-	walk->count = 0;
-	walk->epoch = own->epoch;
-	walk->requests = last.exposure.count[SIGNALS_REQUESTS];
-	/* Half the room at least is the own heap's, whatever a library holds. */
-	struct heap_profile some = foreign ? *foreign : (struct heap_profile){0};
-	if (some.count > SITES_KEPT / 2)
-		some.count = SITES_KEPT / 2;
-	walk_add(walk, &some, true);
-	walk_add(walk, own, false);
+	int r = walk_new(own, foreign, last.exposure.count[SIGNALS_REQUESTS], &walk);
+	if (r < 0)
+		return r;
+	walk_free(&inspector->earlier);
+	inspector->earlier = inspector->newest;
+	inspector->newest = walk;
 	inspector->walk_wanted = false;
-	inspector->walk_at = walk->requests + WALK_REQUESTS;
+	inspector->walk_at = walk_requests(walk) + WALK_REQUESTS;
 	inspector->stale = true;
 	probe_results(inspector->probe, &probes);
 	if (!probes.running)
 		return 0;
-	walk_tell(inspector, walk, &last);
+	r = walk_tell(inspector, &last);
 	probe_results(inspector->probe, &probes);
 	if (!probes.confirmed && !probes.running)
 		signals_restart(inspector->signals, inspector->now);
-	return 0;
+	inspector_release(inspector);
+	return r;
 }
 
 void
@@ -291,6 +297,7 @@ inspector_evicted(struct inspector *inspector, uint64_t now, int result, uint64_
 	/* What was torn by evictions of a probe that failed is not to be judged either. */
 	if (result < 0)
 		signals_restart(inspector->signals, now);
+	inspector_release(inspector);
 }
 
 void
@@ -298,7 +305,9 @@ inspector_restart(struct inspector *inspector, uint64_t now)
 {
 	signals_restart(inspector->signals, now);
 	probe_forget(inspector->probe);
-	inspector->walk[inspector->newest].taken = inspector->has_earlier = inspector->walk_wanted = false;
+	inspector_release(inspector);
+	inspector_forget_walks(inspector);
+	inspector->walk_wanted = false;
 	inspector->walk_at = 0;
 	inspector_judge(inspector);
 }
@@ -322,11 +331,15 @@ inspector_signals(const struct inspector *inspector)
 }
 
 int
-inspector_record(const struct inspector *inspector, const char *(*name)(const struct verdict_site *site, void *ctx),
+inspector_record(struct inspector *inspector, const char *(*name)(const struct verdict_site *site, void *ctx),
 		 void *ctx, char **ret, size_t *ret_length)
 {
-	struct verdict_input input;
+	struct evidence *evidence = inspector_evidence(inspector);
 
-	inspector_input(inspector, &input);
-	return record_write(&input, name, ctx, ret, ret_length);
+	if (evidence == NULL)
+		return -ENOMEM;
+	inspector_conclude(inspector, evidence);
+	int r = record_write(&evidence->input, name, ctx, ret, ret_length);
+	free(evidence);
+	return r;
 }

@@ -7,8 +7,16 @@
  *
  *   inspector_sample ... (requests)          inspector_step -> PROFILE -> inspector_profile -> step -> EVICT -> ...
  *
- * Threads: inspector_sample from any, without waiting; everything else on one thread at a time. Owns: all of it,
- * about 120 KiB.
+ * Threads: inspector_sample from any, without waiting; everything else on one thread at a time. Owns: all of it.
+ *
+ * What it holds:
+ *
+ *   recorder (signals.h)              7.5 KiB   fixed, for months
+ *   two walks (walk.h)                  2 KiB   for ten call sites; at most 20 KiB, for 64 with blocks of every age
+ *   probe, settings, verdict          2.3 KiB
+ *   while a probe runs                7.5 KiB   the recorder as it was before evictions tore the floors
+ *   while it judges                    26 KiB   the history and the walks unpacked (288 bytes a site), below a
+ * millisecond
  */
 #include "probe.h"
 #include "signals.h"
@@ -46,6 +54,7 @@ void inspector_restart(struct inspector *inspector, uint64_t now);
 const struct verdict *inspector_verdict(const struct inspector *inspector);
 const struct probe *inspector_probe(const struct inspector *inspector);
 const struct signals *inspector_signals(const struct inspector *inspector);
-/* What the verdict was made of, as a file to judge again (record.h; name, ctx and *ret as there). */
-int inspector_record(const struct inspector *inspector, const char *(*name)(const struct verdict_site *site, void *ctx),
+/* Judges anew, unless a probe is under way, and writes what that verdict was made of as a file to judge again
+ * (record.h; name, ctx and *ret as there). */
+int inspector_record(struct inspector *inspector, const char *(*name)(const struct verdict_site *site, void *ctx),
 		     void *ctx, char **ret, size_t *ret_length);

@@ -39,12 +39,14 @@ mtlsd_request = \
 	daemon/places.c daemon/places.h
 mtlsd_policy = \
 	daemon/policy.c daemon/budget.c daemon/archive.c daemon/archive.h daemon/event.c daemon/event.h
+mtlsd_signals = \
+	daemon/signals.c daemon/signals.h daemon/ladder.c daemon/ladder.h daemon/moments.c daemon/moments.h
 mtlsd_judge = \
-	daemon/signals.c daemon/signals.h daemon/trend.c daemon/trend.h daemon/verdict.c daemon/verdict.h daemon/verdict-internal.h daemon/verdict-axis.c \
+	$(mtlsd_signals) daemon/trend.c daemon/trend.h daemon/verdict.c daemon/verdict.h daemon/verdict-internal.h daemon/verdict-axis.c \
 	daemon/verdict-look.c daemon/verdict-rate.c \
 	daemon/verdict-sites.c daemon/verdict-text.c daemon/record.c daemon/record.h daemon/record-read.c
 mtlsd_verdict = \
-	daemon/probe.c daemon/probe.h daemon/inspector.c daemon/inspector.h $(mtlsd_judge)
+	daemon/probe.c daemon/probe.h daemon/inspector.c daemon/inspector.h daemon/walk.c daemon/walk.h $(mtlsd_judge)
 mtlsd_overseer = \
 	daemon/overseer.c daemon/overseer.h daemon/overseer-internal.h daemon/overseer-watch.c daemon/overseer-act.c daemon/overseer-verb.c \
 	daemon/overseer-repair.c daemon/overseer-view.c

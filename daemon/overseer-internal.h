@@ -37,8 +37,9 @@ void inspection_unref(struct inspection **inspection); /* accepts NULL */
 struct note {
 	uint64_t at, instance; /* CLOCK_REALTIME seconds */
 	enum event_kind kind;
-	char text[360];
+	char *text;
 };
+enum { NOTE_TEXT = 360 /* longest */ };
 
 struct ward;
 

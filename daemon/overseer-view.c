@@ -5,22 +5,29 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 void
 ward_tell(struct overseer *overseer, struct ward *ward, enum event_kind kind, const char *fmt, ...)
 {
+	char text[NOTE_TEXT];
 	struct note note = {.at = (uint64_t) time(NULL), .instance = ward->instance, .kind = kind};
 	const struct verdict *verdict = &ward->verdict;
 	va_list args;
 
 	va_start(args, fmt);
-	vsnprintf(note.text, sizeof(note.text), fmt, args);
+	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	event_record(kind, ward->name, ward->instance, verdict_outcome_name(verdict->outcome), note.text);
+	event_record(kind, ward->name, ward->instance, verdict_outcome_name(verdict->outcome), text);
+	note.text = strdup(text);
+	if (note.text == NULL)
+		return;
 	pthread_mutex_lock(&overseer->lock);
-	ward->notes[ward->note_count++ % OVERSEER_NOTES] = note;
+	struct note *place = &ward->notes[ward->note_count++ % OVERSEER_NOTES];
+	free(place->text);
+	*place = note;
 	pthread_mutex_unlock(&overseer->lock);
 }
 

@@ -97,6 +97,8 @@ static void
 ward_free(struct ward *ward)
 {
 	inspection_unref(&ward->inspection);
+	for (unsigned i = 0; i < OVERSEER_NOTES; i++)
+		free(ward->notes[i].text);
 	free(ward);
 }
 

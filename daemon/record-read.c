@@ -422,10 +422,10 @@ record_input(const struct record *record)
 }
 
 const char *
-record_site_name(const struct record *record, const struct verdict_site *site)
+record_site_name(const struct record *record, uintptr_t site, bool foreign)
 {
 	for (size_t i = 0; i < record->newest.count; i++)
-		if (record->newest.sites[i].site == site->site && record->newest.sites[i].foreign == site->foreign)
+		if (record->newest.sites[i].site == site && record->newest.sites[i].foreign == foreign)
 			return record->newest.names[i];
 	return NULL;
 }

@@ -38,5 +38,5 @@ int record_write(const struct verdict_input *input, const char *(*name)(const st
 int record_read(const char *text, size_t length, struct record **ret, struct error *e);
 const struct verdict_input *record_input(const struct record *record);
 /* NULL: it was written without a name. */
-const char *record_site_name(const struct record *record, const struct verdict_site *site);
+const char *record_site_name(const struct record *record, uintptr_t site, bool foreign);
 void record_free(struct record **record); /* accepts NULL */

@@ -2,34 +2,17 @@
 #include "signals.h"
 
 #include "cleanup.h"
+#include "ladder.h"
+#include "moments.h"
 
+#include <assert.h>
 #include <errno.h>
-#include <math.h>
 #include <sched.h>
 #include <string.h>
 
-enum {
-	COLLAPSE_BYTES = 4096, /* what a floor may always sink without being called a collapse */
-};
+enum { MOMENTS = (SIGNALS_MOMENT_SCALES + SIGNALS_MOMENT_EVERY - 1) / SIGNALS_MOMENT_EVERY };
 
-/* Half a window: levels since it began. */
-struct half {
-	double x[SIGNALS_AXES], y; /* of its last block */
-	double mean_x[SIGNALS_AXES], mean_y;
-	struct signals_moments moments;
-};
-
-/* Two halves, so that a window slides without keeping what it holds. */
-struct window {
-	bool has_previous;
-	struct signals_block previous;
-	double usual; /* size of the floor's steps, slowly following */
-	struct half now, past;
-};
-
-/* What the flag guards. Apart from struct signals, which readers hold as const. */
 struct recorder {
-	bool busy; /* the flag itself */
 	uint64_t last_now;
 	uint64_t elapsed; /* microseconds since the instance began, never backwards */
 	uint64_t began;
@@ -41,14 +24,21 @@ struct recorder {
 	uint64_t since_requests, since_elapsed; /* where the block began: with the sample that closed the one before */
 	struct signals_block current;
 
-	uint64_t blocks[SIGNALS_SCALES];
-	struct signals_block block[SIGNALS_SCALES][SIGNALS_BLOCKS]; /* rings: block n stands at n % SIGNALS_BLOCKS */
-	struct window window[SIGNALS_MOMENT_SCALES];
+	struct ladder ladder;
+	struct moments moments[MOMENTS]; /* of every second scale */
 	struct signals_watch watch;
+};
+/* A promise: hours to months of one instance in so many bytes. */
+static_assert(sizeof(struct recorder) <= 8192, "a recorder is small");
+
+/* Apart from struct signals, which readers hold as const. */
+struct guarded {
+	struct recorder recorder;
+	bool busy; /* the flag that guards it */
 };
 
 struct signals {
-	struct recorder *recorder;
+	struct guarded *guarded;
 };
 
 const char *
@@ -65,15 +55,15 @@ int
 signals_new(uint64_t now, struct signals **ret)
 {
 	struct signals *signals = calloc(1, sizeof(*signals));
-	struct recorder *recorder = calloc(1, sizeof(*recorder));
+	struct guarded *guarded = calloc(1, sizeof(*guarded));
 
-	if (signals == NULL || recorder == NULL) {
+	if (signals == NULL || guarded == NULL) {
 		free(signals);
-		free(recorder);
+		free(guarded);
 		return -ENOMEM;
 	}
-	recorder->began = recorder->last_now = now;
-	signals->recorder = recorder;
+	guarded->recorder.began = guarded->recorder.last_now = now;
+	signals->guarded = guarded;
 	*ret = signals;
 	return 0;
 }
@@ -83,128 +73,59 @@ signals_free(struct signals **signals)
 {
 	if (*signals == NULL)
 		return;
-	free((*signals)->recorder);
+	free((*signals)->guarded);
 	free(*signals);
 	*signals = NULL;
 }
 
-static bool
-recorder_try(struct recorder *recorder)
+/* NULL: another thread has it. */
+static struct recorder *
+recorder_try(const struct signals *signals)
 {
-	return !__atomic_exchange_n(&recorder->busy, true, __ATOMIC_ACQUIRE);
+	struct guarded *guarded = signals->guarded;
+
+	return __atomic_exchange_n(&guarded->busy, true, __ATOMIC_ACQUIRE) ? NULL : &guarded->recorder;
 }
 
 static struct recorder *
 recorder_take(const struct signals *signals)
 {
-	while (!recorder_try(signals->recorder))
+	struct recorder *recorder;
+
+	while ((recorder = recorder_try(signals)) == NULL)
 		sched_yield();
-	return signals->recorder;
+	return recorder;
 }
 
 static void
 recorder_leave(struct recorder *recorder)
 {
-	__atomic_store_n(&recorder->busy, false, __ATOMIC_RELEASE);
+	__atomic_store_n(&CONTAINER_OF(recorder, struct guarded, recorder)->busy, false, __ATOMIC_RELEASE);
 }
 
-/* One more point. Source: Welford's updating of sums of squares, 1962. */
-static void
-half_add(struct half *half)
+int
+signals_copy(const struct signals *signals, struct signals **ret)
 {
-	struct signals_moments *sum = &half->moments;
-	double n = (double) ++sum->count, before[SIGNALS_AXES], before_y = half->y - half->mean_y;
+	struct signals *copy;
 
-	for (unsigned a = 0; a < SIGNALS_AXES; a++) {
-		before[a] = half->x[a] - half->mean_x[a];
-		half->mean_x[a] += before[a] / n;
-	}
-	half->mean_y += before_y / n;
-	for (unsigned a = 0; a < SIGNALS_AXES; a++) {
-		for (unsigned b = a; b < SIGNALS_AXES; b++)
-			sum->xx[a][b] += before[a] * (half->x[b] - half->mean_x[b]);
-		sum->xy[a] += before[a] * (half->y - half->mean_y);
-	}
-	sum->yy += before_y * (half->y - half->mean_y);
-}
-
-/* Both halves as one: the second begins where the first ended. Source: Chan, Golub and LeVeque, 1979. */
-static void
-window_moments(const struct window *window, struct signals_moments *ret)
-{
-	const struct half *past = &window->past, *now = &window->now;
-	double n = (double) past->moments.count, m = (double) now->moments.count, x[SIGNALS_AXES];
-
-	*ret = now->moments;
-	if (past->moments.count == 0)
-		return;
-	if (now->moments.count == 0) {
-		*ret = past->moments;
-		return;
-	}
-	double weight = n * m / (n + m), y = past->y + now->mean_y - past->mean_y;
-	for (unsigned a = 0; a < SIGNALS_AXES; a++)
-		x[a] = past->x[a] + now->mean_x[a] - past->mean_x[a];
-	for (unsigned a = 0; a < SIGNALS_AXES; a++) {
-		for (unsigned b = a; b < SIGNALS_AXES; b++)
-			ret->xx[a][b] += past->moments.xx[a][b] + weight * x[a] * x[b];
-		ret->xy[a] += past->moments.xy[a] + weight * x[a] * y;
-	}
-	ret->yy += past->moments.yy + weight * y * y;
-	ret->count += past->moments.count;
-}
-
-/* One more increment of the floor. A collapse (an eviction, the end of a saw's tooth) says nothing of what causes
- * growth and would drown what does. */
-static void
-window_add(struct window *window, const struct signals_block *block)
-{
-	struct signals_block previous = window->previous;
-	double y = (double) block->floor - (double) previous.floor;
-	bool first = !window->has_previous;
-
-	window->previous = *block;
-	window->has_previous = true;
-	if (first || (y < 0 && -y > 8 * window->usual + COLLAPSE_BYTES))
-		return;
-	window->usual += (fabs(y) - window->usual) / 16;
-	for (unsigned a = 0; a < SIGNALS_AXES; a++) {
-		double units = (double) (block->exposure.count[a] - previous.exposure.count[a]);
-		window->now.x[a] += a == SIGNALS_SECONDS ? units / 1e6 : units;
-	}
-	window->now.y += y;
-	half_add(&window->now);
-	if (window->now.moments.count >= SIGNALS_MOMENT_BLOCKS) {
-		window->past = window->now;
-		memset(&window->now, 0, sizeof(window->now));
-	}
-}
-
-/* The lower of two; of equals the later, by which more had been served for the same bytes. */
-static struct signals_block
-block_join(const struct signals_block *earlier, const struct signals_block *later)
-{
-	struct signals_block lower = later->floor <= earlier->floor ? *later : *earlier;
-
-	lower.resident = later->resident;
-	return lower;
+	if (signals_new(0, &copy) < 0)
+		return -ENOMEM;
+	struct recorder *recorder = recorder_take(signals);
+	copy->guarded->recorder = *recorder;
+	recorder_leave(recorder);
+	*ret = copy;
+	return 0;
 }
 
 static void
 recorder_close(struct recorder *recorder)
 {
-	struct signals_block block = recorder->current;
-
 	recorder->open = false;
-	for (unsigned scale = 0; scale < SIGNALS_SCALES; scale++) {
-		uint64_t number = recorder->blocks[scale]++;
-		struct signals_block *ring = recorder->block[scale];
-		ring[number % SIGNALS_BLOCKS] = block;
-		if (scale < SIGNALS_MOMENT_SCALES)
-			window_add(&recorder->window[scale], &block);
-		if (number % 2 == 0)
-			return;
-		block = block_join(&ring[(number - 1) % SIGNALS_BLOCKS], &block);
+	unsigned levels = ladder_add(&recorder->ladder, &recorder->current);
+	for (unsigned level = 0; level < levels && level < SIGNALS_MOMENT_SCALES; level += SIGNALS_MOMENT_EVERY) {
+		const struct ladder_step *step = ladder_last(&recorder->ladder, level);
+		if (step != NULL)
+			moments_add(&recorder->moments[level / SIGNALS_MOMENT_EVERY], step);
 	}
 }
 
@@ -262,9 +183,9 @@ recorder_sample(struct recorder *recorder, uint64_t now, const struct signals_sa
 bool
 signals_sample(struct signals *signals, uint64_t now, const struct signals_sample *sample)
 {
-	struct recorder *recorder = signals->recorder;
+	struct recorder *recorder = recorder_try(signals);
 
-	if (!recorder_try(recorder))
+	if (recorder == NULL)
 		return false;
 	bool closed = recorder_sample(recorder, now, sample);
 	recorder_leave(recorder);
@@ -275,29 +196,26 @@ void
 signals_history(const struct signals *signals, struct signals_history *ret)
 {
 	struct recorder *recorder = recorder_take(signals);
+	struct ladder ladder = recorder->ladder;
+	struct moments moments[MOMENTS];
 
+	/* Copied first: requests go on, and leave samples out meanwhile. */
+	memcpy(moments, recorder->moments, sizeof(moments));
 	ret->began = recorder->began;
 	ret->before = recorder->before;
 	ret->last = recorder->last;
-	for (unsigned scale = 0; scale < SIGNALS_SCALES; scale++) {
-		uint64_t blocks = recorder->blocks[scale];
-		unsigned kept = blocks < SIGNALS_BLOCKS ? (unsigned) blocks : SIGNALS_BLOCKS;
-		ret->blocks[scale] = blocks;
-		ret->kept[scale] = kept;
-		memset(ret->block[scale], 0, sizeof(ret->block[scale]));
-		for (unsigned i = 0; i < kept; i++)
-			ret->block[scale][i] = recorder->block[scale][(blocks - kept + i) % SIGNALS_BLOCKS];
-	}
-	for (unsigned scale = 0; scale < SIGNALS_MOMENT_SCALES; scale++)
-		window_moments(&recorder->window[scale], &ret->moments[scale]);
 	recorder_leave(recorder);
+	ladder_read(&ladder, ret);
+	memset(ret->moments, 0, sizeof(ret->moments));
+	for (unsigned scale = 0; scale < SIGNALS_MOMENT_SCALES; scale += SIGNALS_MOMENT_EVERY)
+		moments_read(&moments[scale / SIGNALS_MOMENT_EVERY], &ret->moments[scale]);
 }
 
 uint64_t
 signals_blocks(const struct signals *signals)
 {
 	struct recorder *recorder = recorder_take(signals);
-	uint64_t blocks = recorder->blocks[0];
+	uint64_t blocks = recorder->ladder.closed;
 
 	recorder_leave(recorder);
 	return blocks;
@@ -323,8 +241,8 @@ signals_restart(struct signals *signals, uint64_t now)
 	recorder->last.exposure.count[SIGNALS_SECONDS] = recorder->elapsed;
 	recorder->before = recorder->last.exposure;
 	recorder->open = recorder->started = false;
-	memset(recorder->blocks, 0, sizeof(recorder->blocks));
-	memset(recorder->window, 0, sizeof(recorder->window));
+	memset(&recorder->ladder, 0, sizeof(recorder->ladder));
+	memset(recorder->moments, 0, sizeof(recorder->moments));
 	recorder_leave(recorder);
 }
 

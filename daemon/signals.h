@@ -5,12 +5,12 @@
  * A *sample* is one reading of the heaps. A *block* is at least 128 requests or one second of samples, whichever is
  * over first; it keeps the reading with the fewest live bytes (the floor: what is left when the requests of the moment
  * are not counted) and the exposures at that moment, so that growth between two floors belongs exactly to what was
- * served between them. Blocks stand on a dyadic ladder: a block of scale j+1 is the lower of two blocks of scale j. So
- * seconds to months fit in bounded memory: 34 KiB an instance.
+ * served between them. Blocks stand on a dyadic ladder (ladder.h): a block of scale j+1 is the lower of two blocks of
+ * scale j. Beside it stand *moments* (moments.h): how floor and exposures vary together, from which is told what causes
+ * the growth.
  *
- * Beside the ladder stand *moments*: how floor and exposures of each scale vary together over its last 64 to 128
- * blocks. They tell which exposure explains the growth: where their paths bend, so must the floor's. Levels are
- * compared, not steps: what leaks adds up, while what comes and goes with a client or a connection does not.
+ * Seconds to months fit in bounded memory. Of 7.5 KiB an instance the ladder takes 5.3 (146 blocks of 36 bytes), the
+ * moments 1.9 (six of 320 bytes), the newest readings 0.4.
  *
  * Units: bytes, microseconds of the clock the owner chose. Threads: signals_sample from any, without waiting: if
  * another thread is just at it, the sample is left out. The others take the same flag, and wait for it (below a
@@ -27,8 +27,8 @@ enum {
 	SIGNALS_BLOCK_TIME = 1000000, /* microseconds */
 	SIGNALS_SAMPLE_EVERY = 48,    /* requests between samples on the way of requests: five in 256 and more */
 	SIGNALS_LARGE = 32768,        /* bytes: smaller blocks share pages, and the largest of them is not known */
-	SIGNALS_MOMENT_SCALES = 12,
-	SIGNALS_MOMENT_BLOCKS = 64, /* half of the window */
+	SIGNALS_MOMENT_SCALES = 12,   /* have moments: */
+	SIGNALS_MOMENT_EVERY = 2,     /* each second of them */
 };
 
 /* What may cause a leak; cumulative counts since the instance began. */
@@ -106,6 +106,8 @@ struct signals;
 /* now: the clock at the beginning. -ENOMEM. */
 int signals_new(uint64_t now, struct signals **ret);
 void signals_free(struct signals **signals); /* accepts NULL */
+/* All of it as it is now; what the copy is told, the original does not know. -ENOMEM. */
+int signals_copy(const struct signals *signals, struct signals **ret);
 /* Returns true if a block of scale 0 was closed. A clock that went back stands still; exposures never sink. */
 bool signals_sample(struct signals *signals, uint64_t now, const struct signals_sample *sample);
 void signals_history(const struct signals *signals, struct signals_history *ret);

@@ -13,10 +13,19 @@ enum {
 	ROUNDING = 64,     /* bytes squared a block: size classes make steps where causes are smooth */
 };
 
+static const double PRECISION = 1e-6; /* share of the squares: moments.h */
+
 /* Where the traffic does not tell them apart, the earlier is named. */
 static const enum signals_axis usual_order[SIGNALS_AXES] = {
 	SIGNALS_REQUESTS, SIGNALS_SECONDS, SIGNALS_CONNECTIONS, SIGNALS_HANDSHAKES, SIGNALS_CLIENTS, SIGNALS_ERRORS,
 };
+
+/* What may be left where nothing is: by size classes, and by the sums' own precision. */
+static double
+rounding_of(const struct signals_moments *moments)
+{
+	return ROUNDING * (double) moments->count + PRECISION * moments->yy;
+}
 
 /* The sum of squares that the axes of the mask leave unexplained. */
 static double
@@ -33,16 +42,20 @@ axis_fit(const struct signals_moments *moments, unsigned mask, double *ret)
 				gram[a * SIGNALS_AXES + b] = a <= b ? moments->xx[a][b] : moments->xx[b][a];
 	}
 	(void) trend_nonnegative(SIGNALS_AXES, gram, product, moments->yy, ret, &rest);
-	return rest + ROUNDING * (double) moments->count;
+	return rest + rounding_of(moments);
 }
 
-/* Those of a few scales below: a hundred blocks for the twelve blocks that were looked at. */
+/* Those of a few scales below: a hundred blocks for the twelve blocks that were looked at. Not every scale has some. */
 static const struct signals_moments *
 moments_of(const struct signals_history *history, unsigned scale)
 {
 	unsigned finer = scale > BELOW ? scale - BELOW : 0;
 
-	return &history->moments[finer < SIGNALS_MOMENT_SCALES ? finer : SIGNALS_MOMENT_SCALES - 1];
+	if (finer >= SIGNALS_MOMENT_SCALES)
+		finer = SIGNALS_MOMENT_SCALES - 1;
+	while (finer > 0 && history->moments[finer].count == 0)
+		finer--;
+	return &history->moments[finer];
 }
 
 void
@@ -67,7 +80,7 @@ verdict_explain(const struct signals_history *history, unsigned scale, struct ve
 	}
 	double without = axis_fit(moments, all & ~(1U << ret->axis), unused);
 	ret->evidence = n * log(without / rest);
-	ret->rest = rest / (moments->yy + ROUNDING * (double) moments->count);
+	ret->rest = rest / (moments->yy + rounding_of(moments));
 	ret->separable = ret->evidence >= verdict_thresholds.separable;
 	ret->rate = rates[ret->axis];
 	if (ret->separable)

@@ -87,6 +87,6 @@ bool verdict_warm(const struct verdict_input *input, const struct signals_exposu
 uint64_t verdict_whole(double value);
 /* Without an eviction hook LIKELY is the last word, and takes a longer window. */
 bool verdict_long_enough(const struct verdict_input *input, double requests, double seconds);
-/* Adds a row; says whether it passed. */
+/* Adds a row; says whether it passed. Words are kept as they are: they have to last. */
 bool verdict_note(struct verdict *verdict, const char *name, double value, const char *relation, double threshold,
 		  const char *unit);

@@ -6,7 +6,6 @@
 #include "trend.h"
 
 #include <math.h>
-#include <stdio.h>
 
 static void
 look_exposure(const struct signals_block *blocks, enum signals_axis axis, double x[SIGNALS_BLOCKS])
@@ -106,10 +105,12 @@ static void
 note_look(struct verdict *ret, const struct verdict_look *look)
 {
 	const struct verdict_thresholds *limit = &verdict_thresholds;
-	char name[40];
 
-	snprintf(name, sizeof(name), "mann-kendall s (scale %u)", look->scale);
-	verdict_note(ret, name, look->kendall, ">=", limit->kendall, "");
+	verdict_note(ret, "mann-kendall s", look->kendall, ">=", limit->kendall, "");
+	if (ret->test_count > 0) {
+		ret->tests[ret->test_count - 1].of_scale = true;
+		ret->tests[ret->test_count - 1].scale = (uint8_t) look->scale;
+	}
 	if (look->kendall < limit->kendall)
 		return;
 	verdict_note(ret, "growth", look->growth, ">=", look->growth_least, "bytes");

@@ -5,7 +5,6 @@
 #include "cleanup.h"
 
 #include <math.h>
-#include <string.h>
 
 enum {
 	YOUNG = 64, /* requests: what is younger may belong to those being served */
@@ -109,7 +108,8 @@ rank_insert(struct verdict *ret, const struct verdict_site *site, double rate)
 		ret->sites[i] = ret->sites[i - 1];
 		ret->site_rates[i] = ret->site_rates[i - 1];
 	}
-	ret->sites[at] = *site;
+	ret->sites[at] = (struct verdict_suspect){
+		.site = site->site, .foreign = site->foreign, .bytes = site->bytes, .objects = site->objects};
 	ret->site_rates[at] = rate;
 }
 

@@ -5,7 +5,6 @@
 #include "verdict-internal.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 /* Every threshold, with its reason. What an operator may set is in verdict_default_settings below. */
@@ -75,13 +74,13 @@ verdict_note(struct verdict *verdict, const char *name, double value, const char
 		      : relation[0] == '<' ? (relation[1] == '=' ? value <= threshold : value < threshold)
 					   : value == threshold;
 
-	if (verdict->test_count < VERDICT_TESTS) {
-		struct verdict_test *test = &verdict->tests[verdict->test_count++];
-		*test = (struct verdict_test){.value = value, .threshold = threshold, .passed = passed};
-		snprintf(test->name, sizeof(test->name), "%s", name);
-		snprintf(test->unit, sizeof(test->unit), "%s", unit);
-		snprintf(test->relation, sizeof(test->relation), "%s", relation);
-	}
+	if (verdict->test_count < VERDICT_TESTS)
+		verdict->tests[verdict->test_count++] = (struct verdict_test){.name = name,
+									      .unit = unit,
+									      .value = value,
+									      .threshold = threshold,
+									      .relation = relation,
+									      .passed = passed};
 	return passed;
 }
 

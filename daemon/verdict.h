@@ -23,7 +23,7 @@ enum verdict_class {
 const char *verdict_outcome_name(enum verdict_outcome outcome); /* "ok", "suspect", ... */
 const char *verdict_class_name(enum verdict_class class);       /* "leak", "cache growth", ... */
 
-enum { VERDICT_SITES = 8, VERDICT_COHORTS = 32, VERDICT_TESTS = 32 };
+enum { VERDICT_SITES = 8, VERDICT_COHORTS = 32, VERDICT_TESTS = 20 };
 
 /* Bytes and blocks of one call site that still live, by the age of their birth; from a walk of the heap. */
 struct verdict_site {
@@ -75,11 +75,19 @@ struct verdict_input {
 
 /* One test as it came out, for `explain`. */
 struct verdict_test {
-	char name[40]; /* "mann-kendall s (scale 3)" */
-	char unit[12]; /* "", "bytes", "requests", ... */
+	const char *name; /* "mann-kendall s" */
+	const char *unit; /* "", "bytes", "requests", ... */
 	double value, threshold;
-	char relation[3]; /* what passes: ">=", "<=", "<", ">", "=" */
-	bool passed;
+	const char *relation; /* what passes: ">=", "<=", "<", ">", "=" */
+	bool passed, of_scale;
+	uint8_t scale; /* of the ladder, if it is of one */
+};
+
+/* A call site as a verdict names it. */
+struct verdict_suspect {
+	uintptr_t site;
+	bool foreign;
+	uint64_t bytes, objects;
 };
 
 struct verdict {
@@ -97,8 +105,8 @@ struct verdict {
 	double seconds_to_limit; /* < 0: no limit in sight */
 	unsigned scale;          /* of the ladder it was judged on */
 	unsigned site_count;
-	struct verdict_site sites[VERDICT_SITES]; /* likeliest first */
-	double site_rates[VERDICT_SITES];         /* bytes a request of each */
+	struct verdict_suspect sites[VERDICT_SITES]; /* likeliest first */
+	double site_rates[VERDICT_SITES];            /* bytes a request of each */
 	unsigned test_count;
 	struct verdict_test tests[VERDICT_TESTS];
 };

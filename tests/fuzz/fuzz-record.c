@@ -11,7 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static const char *
 name_of(const struct verdict_site *site, void *ctx)
 {
-	return record_site_name(ctx, site);
+	return record_site_name(ctx, site->site, site->foreign);
 }
 
 int

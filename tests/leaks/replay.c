@@ -29,7 +29,7 @@ is_same(const struct verdict *a, const struct verdict *b)
 }
 
 bool
-replay_agrees(const struct inspector *inspector, struct stage *stage)
+replay_agrees(struct inspector *inspector, struct stage *stage)
 {
 	CLEANUP_FREE char *text = NULL;
 	CLEANUP(record_free) struct record *record = NULL;
@@ -53,7 +53,7 @@ replay_agrees(const struct inspector *inspector, struct stage *stage)
 }
 
 void
-replay_save(const struct inspector *inspector, struct stage *stage, const char *path)
+replay_save(struct inspector *inspector, struct stage *stage, const char *path)
 {
 	CLEANUP_FREE char *text = NULL;
 	size_t length;

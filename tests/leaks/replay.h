@@ -11,6 +11,6 @@
 
 /* Writes the record as text, reads it back and judges it. False, and a sentence on stderr: the verdict is another one.
  */
-bool replay_agrees(const struct inspector *inspector, struct stage *stage);
+bool replay_agrees(struct inspector *inspector, struct stage *stage);
 /* Into a file; a sentence on stderr if it cannot be. */
-void replay_save(const struct inspector *inspector, struct stage *stage, const char *path);
+void replay_save(struct inspector *inspector, struct stage *stage, const char *path);

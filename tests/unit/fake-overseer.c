@@ -32,7 +32,7 @@ static const struct verdict fake_leak = {
 	.sites = {{.site = 41, .bytes = 1327104, .objects = 82944}, {.site = 7, .foreign = true, .bytes = 2048}},
 	.site_rates = {16, 0.23},
 	.test_count = 2,
-	.tests = {{"mann-kendall s (scale 3)", "", 66, 50, ">=", true},
+	.tests = {{"mann-kendall s", "", 66, 50, ">=", true, true, 3},
 		  {"growth", "bytes", 1346560, 32768.5, ">=", false}},
 };
 

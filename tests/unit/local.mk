@@ -11,7 +11,7 @@ unit_tests = \
 	tests/unit/test-heap tests/unit/test-heap-threads tests/unit/test-scope tests/unit/test-vault tests/unit/test-scope-image \
 	tests/unit/test-exposure tests/unit/test-request tests/unit/test-pool tests/unit/test-settings tests/unit/test-fixtures \
 	tests/unit/test-whoami tests/unit/test-corpus
-unit_tests += tests/unit/test-signals tests/unit/test-trend tests/unit/test-verdict tests/unit/test-probe tests/unit/test-record tests/unit/test-inspector
+unit_tests += tests/unit/test-signals tests/unit/test-ladder tests/unit/test-walk tests/unit/test-trend tests/unit/test-verdict tests/unit/test-probe tests/unit/test-record tests/unit/test-inspector
 unit_tests += tests/unit/test-policy tests/unit/test-budget tests/unit/test-breaker tests/unit/test-archive tests/unit/test-overseer
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -82,7 +82,7 @@ tests_unit_test_job_SOURCES = tests/unit/test-job.c daemon/job.c
 tests_unit_test_job_LDADD = $(CMOCKA_LIBS) $(SYSTEMD_LIBS) -lpthread
 test_commands = tests/unit/fake-server.c tests/unit/fake-server.h tests/unit/fake-overseer.c daemon/wire.c \
 	daemon/router.c daemon/access.c daemon/network.c daemon/glob.c $(mtlsd_identity) \
-	daemon/name.c daemon/target.c $(mtlsd_commands) $(mtlsd_tls) daemon/yaml.c $(mtlsd_format) daemon/verdict-text.c daemon/signals.c daemon/event.c daemon/units.c \
+	daemon/name.c daemon/target.c $(mtlsd_commands) $(mtlsd_tls) daemon/yaml.c $(mtlsd_format) daemon/verdict-text.c $(mtlsd_signals) daemon/event.c daemon/units.c \
 	daemon/job.c daemon/pace.c daemon/log.c daemon/schema-nearest.c daemon/schema-value.c daemon/error.c
 test_command_fixture = tests/unit/command-fixture.c tests/unit/command-fixture.h $(test_commands)
 test_control_fixture = tests/unit/control-fixture.c tests/unit/control-fixture.h daemon/control.c daemon/handover.c daemon/caller.c \
@@ -106,7 +106,7 @@ tests_unit_test_render_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/ctl
 tests_unit_test_top_SOURCES = tests/unit/test-top.c ctl/top.c ctl/top-draw.c
 tests_unit_test_top_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) -lm
 tests_unit_test_top_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/ctl
-tests_unit_test_explain_SOURCES = tests/unit/test-explain.c daemon/explain.c daemon/verdict-text.c daemon/signals.c \
+tests_unit_test_explain_SOURCES = tests/unit/test-explain.c daemon/explain.c daemon/verdict-text.c $(mtlsd_signals) \
 	ctl/render.c daemon/command.c daemon/wire.c daemon/schema-nearest.c daemon/schema-value.c daemon/units.c daemon/error.c
 tests_unit_test_explain_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) -lm
 tests_unit_test_explain_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/ctl
@@ -178,8 +178,12 @@ tests_unit_test_inspector_LDADD = $(CMOCKA_LIBS) -lpthread -lm
 tests_unit_test_record_SOURCES = tests/unit/test-record.c $(mtlsd_judge) daemon/units.c daemon/error.c
 tests_unit_test_record_LDADD = $(CMOCKA_LIBS) -lm
 EXTRA_DIST += tests/unit/records
-tests_unit_test_signals_SOURCES = tests/unit/test-signals.c daemon/signals.c
+tests_unit_test_signals_SOURCES = tests/unit/test-signals.c $(mtlsd_signals)
 tests_unit_test_signals_LDADD = $(CMOCKA_LIBS) -lpthread -lm
+tests_unit_test_ladder_SOURCES = tests/unit/test-ladder.c daemon/ladder.c daemon/ladder.h
+tests_unit_test_ladder_LDADD = $(CMOCKA_LIBS) -lm
+tests_unit_test_walk_SOURCES = tests/unit/test-walk.c daemon/walk.c daemon/walk.h
+tests_unit_test_walk_LDADD = $(CMOCKA_LIBS)
 tests_unit_test_trend_SOURCES = tests/unit/test-trend.c daemon/trend.c
 tests_unit_test_trend_LDADD = $(CMOCKA_LIBS) -lm
 tests_unit_test_probe_SOURCES = tests/unit/test-probe.c daemon/probe.c $(mtlsd_judge) daemon/units.c daemon/error.c

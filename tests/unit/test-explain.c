@@ -59,7 +59,7 @@ leak(void)
 			  {.site = 0x7f00beef, .foreign = true, .bytes = 2048, .objects = 4}},
 		.site_rates = {16, 0.025},
 		.test_count = 3,
-		.tests = {{"mann-kendall s (scale 3)", "", 66, 50, ">=", true},
+		.tests = {{"mann-kendall s", "", 66, 50, ">=", true, true, 3},
 			  {"growth", "bytes", 1346560, 32768, ">=", true},
 			  {"last half against first", "", 0.981, 0.6, ">=", true}},
 	};

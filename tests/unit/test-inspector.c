@@ -188,7 +188,7 @@ model_step(struct model *model, struct inspector *inspector, struct story *story
 
 /* With RECORDS=folder in the environment: what test-record replays. */
 static void
-model_record(const struct model *model, const struct inspector *inspector)
+model_record(const struct model *model, struct inspector *inspector)
 {
 	const char *folder = getenv("RECORDS");
 	char path[500], *text;

@@ -370,7 +370,7 @@ inspector_probe(const struct inspector *inspector UNUSED)
 }
 
 int
-inspector_record(const struct inspector *inspector UNUSED, const char *(*name)(const struct verdict_site *, void *),
+inspector_record(struct inspector *inspector UNUSED, const char *(*name)(const struct verdict_site *, void *),
 		 void *ctx, char **ret, size_t *ret_length)
 {
 	*ret = strdup(name(&(struct verdict_site){.site = 41}, ctx));

@@ -155,7 +155,8 @@ what_is_written_is_read_exactly(void **state)
 		if (back->site_count > 0) {
 			assert_memory_equal(back->sites, newest, count * sizeof(*newest));
 			assert_int_equal(back->epoch, input.epoch);
-			assert_string_equal(record_site_name(record, &newest[0]), "parse = head (auth.c:41)");
+			assert_string_equal(record_site_name(record, newest[0].site, newest[0].foreign),
+					    "parse = head (auth.c:41)");
 		}
 		if (back->earlier)
 			assert_memory_equal(back->earlier, earlier, sizeof(earlier));

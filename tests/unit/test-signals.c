@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "cleanup.h"
+#include "moments.h"
 #include "signals.h"
 
 #include <pthread.h>
@@ -9,6 +10,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+
+static const double ROUNDED = 2e-6; /* share: single precision */
 
 static struct signals *signals;
 static struct signals_history history;
@@ -231,12 +234,12 @@ moments_are_of_the_levels_and_leave_out_collapses(void **state)
 	}
 	const struct signals_moments *moments = &history.moments[0];
 	assert_int_equal(moments->count, 7);
-	assert_float_equal(moments->xx[SIGNALS_ERRORS][SIGNALS_ERRORS], xx, 1e-6);
-	assert_float_equal(moments->xx[SIGNALS_REQUESTS][SIGNALS_REQUESTS], 28.0 * 128 * 128, 1e-6);
-	assert_float_equal(moments->xx[SIGNALS_REQUESTS][SIGNALS_ERRORS], rx, 1e-6);
-	assert_float_equal(moments->xx[SIGNALS_SECONDS][SIGNALS_SECONDS], 28.0 * 4, 1e-6);
-	assert_float_equal(moments->xy[SIGNALS_ERRORS], xy, 1e-3);
-	assert_float_equal(moments->yy, yy, 1e-1);
+	assert_float_equal(moments->xx[SIGNALS_ERRORS][SIGNALS_ERRORS], xx, ROUNDED * xx);
+	assert_float_equal(moments->xx[SIGNALS_REQUESTS][SIGNALS_REQUESTS], 28.0 * 128 * 128, ROUNDED * 28 * 128 * 128);
+	assert_float_equal(moments->xx[SIGNALS_REQUESTS][SIGNALS_ERRORS], rx, ROUNDED * rx);
+	assert_float_equal(moments->xx[SIGNALS_SECONDS][SIGNALS_SECONDS], 28.0 * 4, ROUNDED * 28 * 4);
+	assert_float_equal(moments->xy[SIGNALS_ERRORS], xy, ROUNDED * xy);
+	assert_float_equal(moments->yy, yy, ROUNDED * yy);
 }
 
 static void
@@ -246,16 +249,40 @@ moments_slide(void **state)
 	blocks_of(1000, number_itself);
 	signals_history(signals, &history);
 	for (unsigned scale = 0; scale < SIGNALS_MOMENT_SCALES; scale++) {
-		uint64_t all = (1000 >> scale) > 0 ? (1000 >> scale) - 1 : 0, half = SIGNALS_MOMENT_BLOCKS;
-		assert_in_range(history.moments[scale].count, half < all ? half : all, 2 * half < all ? 2 * half : all);
+		/* A block reaches the higher scales when it has left those below. */
+		uint64_t came = 1000 >> scale, waits = scale > 0 ? SIGNALS_BLOCKS : 0,
+			 least = came > waits ? came - waits - 1 : 0, half = MOMENTS_BLOCKS;
+		if (scale % SIGNALS_MOMENT_EVERY != 0) {
+			assert_int_equal(history.moments[scale].count, 0);
+			continue;
+		}
+		assert_in_range(history.moments[scale].count, half < least ? half : least,
+				2 * half < came ? 2 * half : came);
 		/* A straight line: n (n^2 - 1) / 12 steps squared, across the halves. */
 		double n = (double) history.moments[scale].count, step = (double) (UINT64_C(1) << scale);
 		double squares = n * (n * n - 1) / 12 * step * step;
-		assert_float_equal(history.moments[scale].yy, squares, 1e-9 * squares);
-		assert_float_equal(history.moments[scale].xy[SIGNALS_REQUESTS], 129 * squares, 129e-9 * squares);
+		assert_float_equal(history.moments[scale].yy, squares, ROUNDED * squares);
+		assert_float_equal(history.moments[scale].xy[SIGNALS_REQUESTS], 129 * squares, 129 * ROUNDED * squares);
 		assert_float_equal(history.moments[scale].xx[SIGNALS_REQUESTS][SIGNALS_REQUESTS], 129 * 129 * squares,
-				   129e-7 * squares);
+				   129 * 129 * ROUNDED * squares);
 	}
+}
+
+static void
+a_copy_goes_its_own_way(void **state)
+{
+	static struct signals_history copied;
+	struct signals *copy;
+	(void) state;
+	blocks_of(300, number_itself);
+	assert_int_equal(signals_copy(signals, &copy), 0);
+	signals_history(signals, &history);
+	signals_history(copy, &copied);
+	assert_memory_equal(&history, &copied, sizeof(history));
+	signals_restart(signals, 5000);
+	signals_history(copy, &copied);
+	assert_memory_equal(&history, &copied, sizeof(history));
+	signals_free(&copy);
 }
 
 static void
@@ -323,6 +350,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(extremes_are_kept_as_they_are, setup, teardown),
 		cmocka_unit_test_setup_teardown(moments_are_of_the_levels_and_leave_out_collapses, setup, teardown),
 		cmocka_unit_test_setup_teardown(moments_slide, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_copy_goes_its_own_way, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_watch_finds_the_lowest_since_it_began, setup, teardown),
 		cmocka_unit_test_setup_teardown(threads_never_wait_and_never_tear, setup, teardown),
 	};

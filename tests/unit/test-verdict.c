@@ -154,7 +154,10 @@ steady_growth_is_likely_with_its_rate(void **state)
 	assert_float_equal(verdict.seconds_to_limit, -1, 0);
 	for (unsigned i = 0; i < verdict.test_count; i++)
 		assert_true(verdict.tests[i].passed);
-	assert_non_null(find_test("mann-kendall s (scale"));
+	const struct verdict_test *trend = find_test("mann-kendall s");
+	assert_non_null(trend);
+	assert_true(trend->of_scale);
+	assert_int_equal(trend->scale, verdict.scale);
 	verdict_sentence(&verdict, text, sizeof(text));
 	assert_ptr_equal(strstr(text, "probably leaks 16.0 ± 0."), text);
 	assert_non_null(strstr(text, " bytes per request"));
