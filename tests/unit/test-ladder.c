@@ -96,7 +96,8 @@ live(uint64_t blocks, uint64_t most, uint64_t each, double tolerance)
 	for (uint64_t n = 0; n < blocks; n++) {
 		for (unsigned a = 0; a < SIGNALS_AXES; a++)
 			block.exposure.count[a] += any_number(most);
-		block.floor = block.floor / 2 + 16 * any_number(1 << 16);
+		/* A few levels, so that floors are often equal; or many. */
+		block.floor = (1 << 20) + (n % 100 < 50 ? 65536 * any_number(3) : 16 * any_number(1 << 16));
 		block.foreign = block.floor - 16 * any_number(block.floor / 16 + 1);
 		block.objects = any_number(1 << 20);
 		block.largest = 4096 * any_number(1 << 10);
