@@ -2,6 +2,8 @@
 /* The watch thread: accepts, waits for the first byte of new connections and for what suspended ones wait for. */
 #include "edge.h"
 
+#include "reserve.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -51,6 +53,11 @@ connection_admit(struct endpoint *endpoint, struct edge_listener *listener, int 
 {
 	struct peer_key key = peer_limit_key(address);
 	struct edge_connection *connection = NULL;
+	/* What is left of the memory belongs to those who are here already. */
+	if (reserve_missing() > 0) {
+		stats_add(endpoint->stats, EDGE_REFUSED_OTHER, 1);
+		return -ENOMEM;
+	}
 	if (atomic_load(&endpoint->open) >= (uint64_t) endpoint->most) {
 		stats_add(endpoint->stats, EDGE_REFUSED_TOTAL, 1);
 		return -EUSERS;

@@ -4,6 +4,8 @@
 #undef _FORTIFY_SOURCE
 #include "interpose.h"
 
+#include "reserve.h"
+
 #if MTLSD_HEAP_LAYER
 
 #include <dlfcn.h>
@@ -16,12 +18,38 @@ enum {
 	INTERPOSE_PAGE = 4096,
 };
 
-void *
-interpose_take_wide(size_t size, uintptr_t site)
+/* The C library refused memory to a call from `site`: is it worth asking again? */
+static bool
+interpose_again(size_t size, uintptr_t site)
 {
-	void *block = bin_pop(scope_set(site), size, site);
+	extern const char __executable_start[], etext[];
 
-	return block != NULL ? block : scope_alloc(size, 0, 0, site);
+	/* Our own code takes a NULL for an answer. */
+	if (site - (uintptr_t) __executable_start < (uintptr_t) (etext - __executable_start))
+		return false;
+	return size <= RESERVE_PIECE / 2 && reserve_spend();
+}
+
+void *
+interpose_take_plain(size_t size, uintptr_t site)
+{
+	void *plain;
+
+	while (__builtin_expect((plain = __libc_malloc(size)) == NULL, 0) && interpose_again(size, site))
+		;
+	return plain;
+}
+
+/* The same for calloc. */
+static __attribute__((noinline)) void *
+interpose_clear_plain(size_t count, size_t size, uintptr_t site)
+{
+	void *plain;
+
+	while (__builtin_expect((plain = __libc_calloc(count, size)) == NULL, 0) &&
+	       !(size != 0 && count > SIZE_MAX / size) && interpose_again(count * size, site))
+		;
+	return plain;
 }
 
 void *
@@ -43,7 +71,7 @@ calloc(size_t count, size_t size)
 	size_t bytes;
 
 	if (__builtin_expect(bin_self.space == NULL, 1))
-		return __libc_calloc(count, size);
+		return interpose_clear_plain(count, size, site);
 	if (__builtin_mul_overflow(count, size, &bytes)) {
 		errno = ENOMEM;
 		return NULL;
@@ -57,8 +85,12 @@ interpose_resize(void *p, size_t size, uintptr_t site)
 {
 	if (p == NULL)
 		return interpose_take(size, site);
-	if (!alloc_is_ours(p))
-		return __libc_realloc(p, size);
+	if (!alloc_is_ours(p)) {
+		void *plain;
+		while ((plain = __libc_realloc(p, size)) == NULL && size != 0 && interpose_again(size, site))
+			;
+		return plain;
+	}
 	if (size == 0) { /* as the C library does */
 		interpose_drop(p, site);
 		return NULL;
@@ -89,8 +121,12 @@ reallocarray(void *p, size_t count, size_t size)
 void *
 interpose_take_aligned(size_t align, size_t size, uintptr_t site)
 {
-	if (bin_self.space == NULL)
-		return __libc_memalign(align, size);
+	if (bin_self.space == NULL) {
+		void *plain;
+		while ((plain = __libc_memalign(align, size)) == NULL && interpose_again(align + size, site))
+			;
+		return plain;
+	}
 	return scope_alloc(size, align, 0, site);
 }
 

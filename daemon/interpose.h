@@ -12,6 +12,7 @@
 #include "alloc.h"
 #include "scope-internal.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,13 +25,15 @@ void __libc_free(void *p);
 
 /* The same for sizes beyond the table; apart, since it would cost the others registers. Only inside a space. */
 void *interpose_take_wide(size_t size, uintptr_t site);
+/* The daemon's memory; asks the C library again while the reserve gives for a library. Apart, for the same reason. */
+void *interpose_take_plain(size_t size, uintptr_t site);
 
 /* Memory for a call from `site`: the current space's, else the daemon's. */
 static inline void *
 interpose_take(size_t size, uintptr_t site)
 {
 	if (__builtin_expect(bin_self.space == NULL, 1))
-		return __libc_malloc(size);
+		return interpose_take_plain(size, site);
 	if (__builtin_expect(size > CLASS_TABLE_BYTES, 0))
 		return interpose_take_wide(size, site);
 	struct bin_set *set = scope_set(site);

@@ -12,7 +12,7 @@ mtlsd_heap = \
 	daemon/site.c daemon/site.h daemon/run.c daemon/run.h daemon/central.c daemon/central.h daemon/bin.c daemon/bin.h \
 	daemon/alloc.c daemon/alloc.h daemon/quarantine.c daemon/quarantine.h daemon/heap.c daemon/heap.h \
 	daemon/heap-internal.h daemon/profile.c daemon/journal.c daemon/journal.h daemon/scope.c daemon/scope.h \
-	daemon/scope-internal.h daemon/booking.c daemon/arena.c daemon/interpose.c daemon/interpose.h \
+	daemon/scope-internal.h daemon/booking.c daemon/arena.c daemon/reserve.c daemon/reserve.h daemon/interpose.c daemon/interpose.h \
 	daemon/interpose-string.c daemon/interpose-cxx.c daemon/interpose-thread.c daemon/crash.c daemon/crash.h \
 	daemon/sample.c daemon/sample.h daemon/vault.c daemon/vault.h daemon/capture.c daemon/capture.h \
 	daemon/symbol.c daemon/symbol.h

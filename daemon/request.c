@@ -422,10 +422,10 @@ prepare_steps(struct request *request)
 {
 	const struct config_route *route = request->route;
 
-	request->step_count = route->filter_count + 1;
-	request->steps = calloc(request->step_count, sizeof(*request->steps));
+	request->steps = calloc(route->filter_count + 1, sizeof(*request->steps));
 	if (request->steps == NULL)
 		return -ENOMEM;
+	request->step_count = route->filter_count + 1;
 	for (size_t i = 0; i < request->step_count; i++) {
 		request->steps[i].request = request;
 		request->steps[i].config = i < route->filter_count ? route->filters[i] : route->handler;

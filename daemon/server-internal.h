@@ -36,6 +36,7 @@ struct server {
 	struct pressure *pressure; /* NULL: nothing to watch */
 	sd_event_source *tick, *drain_timer;
 	uint64_t drain_until;
+	bool scarce; /* the memory reserve was not whole at the last tick */
 	int exit_code;
 
 	pthread_mutex_t reload; /* one reload at a time */

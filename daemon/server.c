@@ -6,6 +6,7 @@
 #include "handover.h"
 #include "heap.h"
 #include "monotonic.h"
+#include "reserve.h"
 #include "server-fault.h"
 #include "signature.h"
 
@@ -91,23 +92,8 @@ on_terminate(sd_event_source *source UNUSED, const struct signalfd_siginfo *info
 	config_unref(&config);
 	request_service_drain(server->service);
 	endpoint_drain(server->endpoint);
-	return sd_event_add_time(server->event, &server->drain_timer, CLOCK_MONOTONIC, now, 1000, on_drain, server);
-}
-
-static int
-on_tick(sd_event_source *source, uint64_t now, void *userdata)
-{
-	struct server *server = userdata;
-
-	supervisor_tick(server->supervisor);
-	overseer_tick(server->overseer);
-	(void) request_service_settle(server->service);
-	CLEANUP(config_unref) struct config *config = server_config(server);
-	uint64_t decay = config->daemon.memory_decay;
-	tls_keeper_tick(server->keeper, config);
-	heap_decay((uint32_t) (now / 1000000), (uint32_t) (decay / 1000000));
-	sd_event_source_set_time(source, now + TICK);
-	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	sd_event_source_set_time(server->drain_timer, now);
+	return sd_event_source_set_enabled(server->drain_timer, SD_EVENT_ONESHOT);
 }
 
 static void
@@ -120,6 +106,39 @@ relieve(void *userdata)
 	event_log(EVENT_PRESSURE, NULL, "memory is short: %" PRIu64 " KiB of free pages in plugin heaps given back",
 		  bytes / 1024);
 	overseer_pressure(server->overseer);
+}
+
+/* Libraries have been given of the reserve: nobody new is let in (edge-watch) until it is whole again. */
+static void
+mend_reserve(struct server *server)
+{
+	if (reserve_missing() == 0)
+		return;
+	if (!server->scarce) {
+		log_warning("out of memory: what libraries asked for came from the reserve; "
+			    "new connections are turned away until it is whole again");
+		relieve(server);
+	}
+	server->scarce = reserve_fill() > 0;
+	if (!server->scarce)
+		log_notice("the memory reserve is whole again; new connections are let in");
+}
+
+static int
+on_tick(sd_event_source *source, uint64_t now, void *userdata)
+{
+	struct server *server = userdata;
+
+	mend_reserve(server);
+	supervisor_tick(server->supervisor);
+	overseer_tick(server->overseer);
+	(void) request_service_settle(server->service);
+	CLEANUP(config_unref) struct config *config = server_config(server);
+	uint64_t decay = config->daemon.memory_decay;
+	tls_keeper_tick(server->keeper, config);
+	heap_decay((uint32_t) (now / 1000000), (uint32_t) (decay / 1000000));
+	sd_event_source_set_time(source, now + TICK);
+	return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
 }
 
 /* --- start and end ---------------------------------------------------------------------------------------------------
@@ -158,6 +177,11 @@ start_loop(struct server *server, struct error *error)
 		r = sd_event_now(server->event, CLOCK_MONOTONIC, &now);
 	if (r >= 0)
 		r = sd_event_add_time(server->event, &server->tick, CLOCK_MONOTONIC, now + TICK, 0, on_tick, server);
+	/* Made now, since it must not be wanting when the daemon is told to end. */
+	if (r >= 0)
+		r = sd_event_add_time(server->event, &server->drain_timer, CLOCK_MONOTONIC, now, 1000, on_drain, server);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(server->drain_timer, SD_EVENT_OFF);
 	if (r >= 0)
 		r = sd_event_set_watchdog(server->event, true);
 	if (r >= 0)
@@ -257,6 +281,7 @@ server_new(const char *config_path, struct server **ret, struct error *error)
 	CLEANUP_FREE char *mistakes = NULL;
 	if (server == NULL)
 		return error_set(error, -ENOMEM, "out of memory");
+	(void) reserve_fill();
 	server->started = (uint64_t) time(NULL);
 	pthread_mutex_init(&server->lock, NULL);
 	pthread_mutex_init(&server->reload, NULL);
