@@ -81,12 +81,41 @@ connection_late(struct edge_connection *connection)
 	edge_expect(connection, EDGE_SHORTLY);
 }
 
+void
+edge_connection_give(struct edge_connection *connection)
+{
+	socklen_t length = sizeof(connection->cookie);
+	connection->state = EDGE_GIVEN;
+	(void) getsockopt(connection->fd, SOL_SOCKET, SO_COOKIE, &connection->cookie, &length);
+}
+
+/* What libmicrohttpd has no memory for it closes before its thread has seen it, and says so to nobody: the descriptor
+ * is closed, or somebody else's. */
+static bool
+connection_is_lost(const struct edge_connection *connection)
+{
+	uint64_t cookie = 0;
+	socklen_t length = sizeof(cookie);
+	if (connection->state != EDGE_GIVEN || connection->due > deadline_now(connection->endpoint->wheel))
+		return false;
+	return getsockopt(connection->fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) < 0 || cookie != connection->cookie;
+}
+
 static void
 connection_expire(struct deadline *deadline)
 {
 	struct edge_connection *connection = CONTAINER_OF(deadline, struct edge_connection, deadline);
 	pthread_mutex_lock(&connection->lock);
 	connection->armed = 0;
+	if (connection_is_lost(connection)) {
+		pthread_mutex_unlock(&connection->lock);
+		/* If a new connection has its place in the table already, it was freed there, or waits for us to end. */
+		if (edge_table_claim(connection)) {
+			edge_count(connection, EDGE_REFUSED_OTHER);
+			edge_connection_free(&connection);
+		}
+		return;
+	}
 	if (connection->due != UINT64_MAX && !connection->dead) {
 		if (connection->due > deadline_now(connection->endpoint->wheel))
 			edge_expect_by(connection, connection->due_for, connection->due);

@@ -54,7 +54,10 @@ socket_pull(gnutls_transport_ptr_t pointer, void *data, size_t size)
 		return (ssize_t) n;
 	}
 	if (ahead.used == ahead.length) {
-		ssize_t came = recv(connection->fd, ahead.bytes, sizeof(ahead.bytes), 0);
+		ssize_t came;
+		do
+			came = recv(connection->fd, ahead.bytes, sizeof(ahead.bytes), 0);
+		while (came < 0 && errno == EINTR);
 		ahead.used = 0;
 		ahead.length = came > 0 ? (size_t) came : 0;
 		ahead.drained = came < 0;

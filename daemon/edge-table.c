@@ -70,6 +70,18 @@ edge_table_remove(struct edge_connection *connection)
 	pthread_mutex_unlock(&connection->lock);
 }
 
+bool
+edge_table_claim(struct edge_connection *connection)
+{
+	struct slot *slot = &slots[connection->fd];
+	pthread_mutex_lock(&table_lock);
+	bool ours = slot->connection == connection;
+	if (ours)
+		slot->connection = NULL;
+	pthread_mutex_unlock(&table_lock);
+	return ours;
+}
+
 struct edge_connection *
 edge_table_find(gnutls_session_t session)
 {

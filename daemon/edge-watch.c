@@ -10,7 +10,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 
-enum { EVENTS = 64, ACCEPTS_AT_ONCE = 32, THROW_AWAY = 256 * 1024 };
+enum { EVENTS = 64, ACCEPTS_AT_ONCE = 32, THROW_AWAY = 256 * 1024, STARVED_MS = 100 };
 
 /* epoll data: a connection's number and descriptor, or this bit and a listener's id. */
 static const uint64_t listener_bit = UINT64_C(1) << 63;
@@ -54,7 +54,7 @@ connection_admit(struct endpoint *endpoint, struct edge_listener *listener, int 
 	struct peer_key key = peer_limit_key(address);
 	struct edge_connection *connection = NULL;
 	/* What is left of the memory belongs to those who are here already. */
-	if (reserve_missing() > 0) {
+	if (reserve_missing() > 0 && reserve_fill() > 0) {
 		stats_add(endpoint->stats, EDGE_REFUSED_OTHER, 1);
 		return -ENOMEM;
 	}
@@ -97,20 +97,25 @@ connection_admit(struct endpoint *endpoint, struct edge_listener *listener, int 
 
 /* Out of descriptors: the one kept in reserve lets us take the client and close it, instead of leaving it in the queue
  * and being woken for it without end. */
-static void
+static bool
 accept_and_drop(struct endpoint *endpoint, int listening)
 {
 	if (endpoint->reserve >= 0)
 		(void) close(endpoint->reserve);
 	int fd = accept4(listening, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (fd >= 0)
+	bool none_waits = fd < 0 && errno == EAGAIN;
+	if (fd >= 0) {
 		(void) close(fd);
+		stats_add(endpoint->stats, EDGE_REFUSED_OTHER, 1);
+	}
 	endpoint->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	stats_add(endpoint->stats, EDGE_REFUSED_OTHER, 1);
+	return fd >= 0 || none_waits;
 }
 
-/* Lock held. True if there may be more. */
-static bool
+enum accept_result { ACCEPT_DONE, ACCEPT_MORE, ACCEPT_STARVED };
+
+/* Lock held. */
+static enum accept_result
 listener_accept(struct endpoint *endpoint, struct edge_listener *listener)
 {
 	int listening = listener_fd(listener->socket);
@@ -118,16 +123,16 @@ listener_accept(struct endpoint *endpoint, struct edge_listener *listener)
 		struct sockaddr_storage address = {0};
 		socklen_t length = sizeof(address);
 		int fd = accept4(listening, (struct sockaddr *) &address, &length, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
-			accept_and_drop(endpoint, listening);
-			return true;
-		}
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+			return accept_and_drop(endpoint, listening) ? ACCEPT_MORE : ACCEPT_STARVED;
+		if (fd < 0 && (errno == ENOMEM || errno == ENOBUFS))
+			return ACCEPT_STARVED;
 		if (fd < 0)
-			return errno == ECONNABORTED || errno == EINTR;
+			return errno == ECONNABORTED || errno == EINTR ? ACCEPT_MORE : ACCEPT_DONE;
 		if (connection_admit(endpoint, listener, fd, (struct sockaddr *) &address) < 0)
 			(void) close(fd);
 	}
-	return true;
+	return ACCEPT_MORE;
 }
 
 void
@@ -137,17 +142,39 @@ edge_watch_last_call(struct endpoint *endpoint, struct edge_listener *listener)
 	(void) epoll_ctl(endpoint->epoll, EPOLL_CTL_DEL, listener_fd(listener->socket), NULL);
 	if (listener_shared(listener->socket))
 		return;
-	while (listener_accept(endpoint, listener))
+	while (listener_accept(endpoint, listener) == ACCEPT_MORE)
 		;
 }
 
+/* Lock held. A listener that has left the set stays outside. */
 static void
-listener_event(struct endpoint *endpoint, uint32_t id)
+listeners_listen(struct endpoint *endpoint, bool on)
+{
+	for (size_t i = 0; i < endpoint->listener_count; i++) {
+		const struct edge_listener *listener = &endpoint->listeners[i];
+		struct epoll_event event = {.events = on ? EPOLLIN : 0, .data.u64 = listener_bit | listener->id};
+		(void) epoll_ctl(endpoint->epoll, EPOLL_CTL_MOD, listener_fd(listener->socket), &event);
+	}
+}
+
+/* Not even the reserve helped: whoever waits in the queue would wake us without end. */
+static void
+listener_event(struct endpoint *endpoint, uint32_t id, bool *starved)
 {
 	pthread_mutex_lock(&endpoint->lock);
 	for (size_t i = 0; i < endpoint->listener_count; i++)
 		if (endpoint->listeners[i].id == id)
-			(void) listener_accept(endpoint, &endpoint->listeners[i]);
+			*starved |= listener_accept(endpoint, &endpoint->listeners[i]) == ACCEPT_STARVED;
+	if (*starved)
+		listeners_listen(endpoint, false);
+	pthread_mutex_unlock(&endpoint->lock);
+}
+
+static void
+listeners_wake(struct endpoint *endpoint)
+{
+	pthread_mutex_lock(&endpoint->lock);
+	listeners_listen(endpoint, true);
 	pthread_mutex_unlock(&endpoint->lock);
 }
 
@@ -166,10 +193,13 @@ static void
 connection_begin(struct edge_connection *connection, uint32_t events)
 {
 	char byte;
-	bool alive = !connection->dead && !(events & (EPOLLERR | EPOLLHUP)) &&
-		     recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+	ssize_t n = connection->dead || events & (EPOLLERR | EPOLLHUP)
+			    ? 0
+			    : recv(connection->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+	/* Interrupted or woken for nothing is no end: libmicrohttpd's thread finds out. */
+	bool alive = n == 1 || (n < 0 && (errno == EINTR || errno == EAGAIN));
 	if (alive)
-		connection->state = EDGE_GIVEN;
+		edge_connection_give(connection);
 	pthread_mutex_unlock(&connection->lock);
 	if (!alive)
 		connection_drop(connection);
@@ -256,7 +286,7 @@ connection_event(struct edge_connection *connection, uint32_t events)
 }
 
 static void
-watch_event(struct endpoint *endpoint, const struct epoll_event *event)
+watch_event(struct endpoint *endpoint, const struct epoll_event *event, bool *starved)
 {
 	uint64_t data = event->data.u64;
 	if (data == wake_mark) {
@@ -264,7 +294,7 @@ watch_event(struct endpoint *endpoint, const struct epoll_event *event)
 		return;
 	}
 	if (data & listener_bit) {
-		listener_event(endpoint, (uint32_t) data);
+		listener_event(endpoint, (uint32_t) data, starved);
 		return;
 	}
 	struct edge_connection *connection = edge_table_lock((int) (uint32_t) data, (uint32_t) (data >> 32));
@@ -277,10 +307,19 @@ watch_thread(void *arg)
 {
 	struct endpoint *endpoint = arg;
 	struct epoll_event events[EVENTS];
+	bool starved = false; /* of descriptors or memory: nobody is accepted for a moment */
+	uint64_t since = 0;
 	while (!atomic_load(&endpoint->stopping)) {
-		int n = epoll_wait(endpoint->epoll, events, EVENTS, -1);
+		int n = epoll_wait(endpoint->epoll, events, EVENTS, starved ? STARVED_MS : -1);
+		if (starved && deadline_now(endpoint->wheel) - since >= STARVED_MS * UINT64_C(1000)) {
+			starved = false;
+			listeners_wake(endpoint);
+		}
+		bool before = starved;
 		for (int i = 0; i < n; i++)
-			watch_event(endpoint, &events[i]);
+			watch_event(endpoint, &events[i], &starved);
+		if (starved && !before)
+			since = deadline_now(endpoint->wheel);
 	}
 	return NULL;
 }

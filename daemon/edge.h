@@ -94,6 +94,7 @@ struct edge_connection {
 	struct edge_profile *profile; /* owned reference */
 	int fd;                       /* libmicrohttpd's from GIVEN on; a copy when LINGERING */
 	uint32_t number;              /* tells connections apart that had the same descriptor */
+	uint64_t cookie;              /* the kernel's number for the socket, from GIVEN on */
 	union {
 		struct sockaddr any;
 		struct sockaddr_in v4;
@@ -176,6 +177,8 @@ int edge_table_init(void);
 int edge_table_insert(struct edge_connection *connection); /* -EMFILE: descriptor too high */
 void edge_table_set_session(struct edge_connection *connection);
 void edge_table_remove(struct edge_connection *connection);
+/* Takes it out if it is still there; false: somebody else has taken it out, and frees it. */
+bool edge_table_claim(struct edge_connection *connection);
 /* The connection a session of ours belongs to; NULL for a session that is somebody else's. Serving thread only. */
 struct edge_connection *edge_table_find(gnutls_session_t session);
 /* True if the descriptor is that of a session of ours. */
@@ -206,6 +209,8 @@ void edge_profile_unref(struct edge_profile **profile);
 int edge_connection_new(struct endpoint *endpoint, struct edge_profile *profile, int fd, const struct sockaddr *address,
 			struct edge_connection **ret);
 /* libmicrohttpd is done with it and will close its descriptor: frees the connection, or lets it linger. */
+/* From now on the descriptor is libmicrohttpd's. */
+void edge_connection_give(struct edge_connection *connection);
 void edge_connection_closed(struct edge_connection **connection);
 /* Does not close the descriptor. */
 void edge_connection_free(struct edge_connection **connection);

@@ -6,6 +6,7 @@
 
 static _Atomic(void *) reserve_pieces[RESERVE_PIECES];
 static atomic_bool reserve_begun;
+static atomic_ulong reserve_total; /* pieces ever given up */
 
 unsigned
 reserve_fill(void)
@@ -16,7 +17,9 @@ reserve_fill(void)
 			continue;
 		void *piece = mmap(NULL, RESERVE_PIECE, PROT_READ | PROT_WRITE,
 				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-		if (piece != MAP_FAILED && !atomic_compare_exchange_strong(&reserve_pieces[i], &none, piece))
+		if (piece == MAP_FAILED)
+			break; /* the next would not be had either */
+		if (!atomic_compare_exchange_strong(&reserve_pieces[i], &none, piece))
 			(void) munmap(piece, RESERVE_PIECE);
 	}
 	atomic_store(&reserve_begun, true);
@@ -30,6 +33,7 @@ reserve_spend(void)
 		void *piece = atomic_exchange(&reserve_pieces[i - 1], NULL);
 		if (piece == NULL)
 			continue;
+		atomic_fetch_add(&reserve_total, 1);
 		(void) munmap(piece, RESERVE_PIECE);
 		return true;
 	}
@@ -46,4 +50,10 @@ reserve_missing(void)
 	for (unsigned i = 0; i < RESERVE_PIECES; i++)
 		missing += atomic_load_explicit(&reserve_pieces[i], memory_order_relaxed) == NULL;
 	return missing;
+}
+
+unsigned long
+reserve_spent(void)
+{
+	return atomic_load(&reserve_total);
 }

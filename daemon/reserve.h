@@ -23,3 +23,5 @@ unsigned reserve_fill(void);
 bool reserve_spend(void);
 /* Pieces given up and not taken back. Before the first reserve_fill: none. */
 unsigned reserve_missing(void);
+/* Pieces ever given up. */
+unsigned long reserve_spent(void);

@@ -22,6 +22,7 @@ struct server {
 	char *config_path;
 	uint64_t started;
 	_Atomic(enum server_phase) phase;
+	atomic_bool untold; /* the service manager has not heard that we are ready: told again at the next tick */
 	sd_event *event;
 	struct supervisor *supervisor;
 	struct overseer *overseer;
@@ -36,6 +37,7 @@ struct server {
 	struct pressure *pressure; /* NULL: nothing to watch */
 	sd_event_source *tick, *drain_timer;
 	uint64_t drain_until;
+	unsigned long reserve_spent; /* of the memory reserve, up to the last tick */
 	bool scarce; /* the memory reserve was not whole at the last tick */
 	int exit_code;
 

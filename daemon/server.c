@@ -31,8 +31,10 @@ server_notify(struct server *server, const char *what)
 {
 	/* Not the endpoint: it is the main thread's, and a reload ends on a thread of its own. */
 	CLEANUP(config_unref) struct config *config = server_config(server);
-	sd_notifyf(0, "%s\nSTATUS=%zu plugins on %zu listeners, configuration %" PRIu64, what,
-		   supervisor_count(server->supervisor), config->listener_count, config->generation);
+	int r = sd_notifyf(0, "%s\nSTATUS=%zu plugins on %zu listeners, configuration %" PRIu64, what,
+			   supervisor_count(server->supervisor), config->listener_count, config->generation);
+	/* A service manager that never hears of it would end us. */
+	atomic_store(&server->untold, r < 0);
 }
 
 /* --- signals ---------------------------------------------------------------------------------------------------------
@@ -112,16 +114,19 @@ relieve(void *userdata)
 static void
 mend_reserve(struct server *server)
 {
-	if (reserve_missing() == 0)
-		return;
-	if (!server->scarce) {
-		log_warning("out of memory: what libraries asked for came from the reserve; "
-			    "new connections are turned away until it is whole again");
+	unsigned long spent = reserve_spent();
+	bool scarce = reserve_missing() > 0;
+
+	if (spent != server->reserve_spent && !server->scarce) {
+		log_warning("out of memory: what libraries needed came from the reserve; "
+			    "new connections are turned away while it is not whole");
 		relieve(server);
 	}
-	server->scarce = reserve_fill() > 0;
-	if (!server->scarce)
-		log_notice("the memory reserve is whole again; new connections are let in");
+	server->reserve_spent = spent;
+	scarce = scarce && reserve_fill() > 0;
+	if (server->scarce && !scarce)
+		log_notice("the memory reserve is whole again");
+	server->scarce = scarce;
 }
 
 static int
@@ -130,6 +135,8 @@ on_tick(sd_event_source *source, uint64_t now, void *userdata)
 	struct server *server = userdata;
 
 	mend_reserve(server);
+	if (atomic_load(&server->untold) && atomic_load(&server->phase) == SERVER_RUNNING)
+		server_notify(server, "READY=1");
 	supervisor_tick(server->supervisor);
 	overseer_tick(server->overseer);
 	(void) request_service_settle(server->service);

@@ -357,6 +357,9 @@ inject_suits(enum kind kind, int fd, size_t size)
 	     is_pipe = S_ISFIFO(status.st_mode);
 	if (is_socket && syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0)
 		return false;
+	/* Counters, timers, signals: never short, never interrupted without having waited, empty only if they are. */
+	if ((status.st_mode & S_IFMT) == 0)
+		return false;
 	switch (atomic_load(&page->error)) {
 	case INJECT_SHORT:
 		return size > 1 && (is_file || is_pipe || (is_socket && type == SOCK_STREAM));

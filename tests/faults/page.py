@@ -15,7 +15,8 @@ CLASSES = {
     "map": ["ENOMEM"],
     "thread": ["EAGAIN"],
     "open": ["EMFILE", "ENFILE"],
-    "read": ["SHORT", "EINTR", "EAGAIN", "ECONNRESET", "EIO"],
+    # Not EAGAIN: no kernel says it while there is something to read.
+    "read": ["SHORT", "EINTR", "ECONNRESET", "EIO"],
     "write": ["SHORT", "EINTR", "EAGAIN", "ECONNRESET", "EPIPE", "ENOSPC"],
     "file": ["EIO", "ENOSPC"],
     "wait": ["EINTR"],
