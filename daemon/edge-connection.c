@@ -109,7 +109,8 @@ connection_expire(struct deadline *deadline)
 	connection->armed = 0;
 	if (connection_is_lost(connection)) {
 		pthread_mutex_unlock(&connection->lock);
-		/* If a new connection has its place in the table already, it was freed there, or waits for us to end. */
+		/* If a new connection has its place in the table already, it was freed there, or waits for us to end.
+		 */
 		if (edge_table_claim(connection)) {
 			edge_count(connection, EDGE_REFUSED_OTHER);
 			edge_connection_free(&connection);

@@ -36,7 +36,13 @@ call_send(gnutls_session_t session, const void *data, size_t size)
 		if (!next_send)
 			abort(); /* linked against a GnuTLS without it: cannot have started */
 	}
-	return next_send(session, data, size);
+	/* GnuTLS says "again" after a short write too, and libmicrohttpd then waits for room that is there already. */
+	ssize_t n = next_send(session, data, size);
+	if (n == GNUTLS_E_AGAIN)
+		n = next_send(session, data, size);
+	while (n == GNUTLS_E_INTERRUPTED)
+		n = next_send(session, data, size);
+	return n;
 }
 
 static ssize_t

@@ -186,7 +186,8 @@ start_loop(struct server *server, struct error *error)
 		r = sd_event_add_time(server->event, &server->tick, CLOCK_MONOTONIC, now + TICK, 0, on_tick, server);
 	/* Made now, since it must not be wanting when the daemon is told to end. */
 	if (r >= 0)
-		r = sd_event_add_time(server->event, &server->drain_timer, CLOCK_MONOTONIC, now, 1000, on_drain, server);
+		r = sd_event_add_time(server->event, &server->drain_timer, CLOCK_MONOTONIC, now, 1000, on_drain,
+				      server);
 	if (r >= 0)
 		r = sd_event_source_set_enabled(server->drain_timer, SD_EVENT_OFF);
 	if (r >= 0)

@@ -457,7 +457,9 @@ VECTORS(KIND_WRITE, writev)
 	}
 /* What a receiving call says besides the bytes. */
 #define inject_message_back(message, less)                                                                             \
-	_Generic((message), struct msghdr *: inject_copy_back, const struct msghdr *: inject_copy_nothing)((void *) (uintptr_t) (message), less)
+	_Generic((message),                                                                                            \
+		struct msghdr *: inject_copy_back,                                                                     \
+		const struct msghdr *: inject_copy_nothing)((void *) (uintptr_t) (message), less)
 static void
 inject_copy_back(void *message, const struct msghdr *less)
 {

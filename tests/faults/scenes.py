@@ -126,11 +126,13 @@ class Subject:
     def exchange(self, sock, path, body=None, chunked=False, close=False, expect=None):
         """One request; (status, body). The socket is closed if it did not go well or `close` is wanted."""
         try:
-            method, head, data = ("GET", "", b"") if body is None else ("POST", f"Content-Length: {len(body)}\r\n", body)
+            method, head, data = "GET", "", body or b""
+            if body is not None:
+                method, head = "POST", f"Content-Length: {len(body)}\r\n"
             if chunked:
                 head = "Transfer-Encoding: chunked\r\n"
                 half = len(body) // 2
-                data = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:half], body[half:])) + b"0\r\n\r\n"
+                data = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:half], body[half:], b""))
             sock.sendall(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{head}\r\n".encode() + data)
             status, answer = self.receive(sock)
             if expect is not None and status == 200 and answer != expect:
@@ -246,8 +248,8 @@ class Subject:
             raise Finding("memory is leaked")
 
     def look_behind(self, lasting):
-        """After its end: nothing lies in the run directory. If nothing could be had any more something may, and is taken
-        away by the next life."""
+        """After its end: nothing lies in the run directory. If nothing could be had any more something may, and is
+        taken away by the next life."""
         daemon = self.daemon
 
         def left():
@@ -491,7 +493,8 @@ def commands(subject):
         return dict(contents=subject.daemon.config_path.read_text(), name="some.yaml")
     certificate = pathlib.Path(subject.pki.client("good")[0]).read_text()
     return [
-        Command(subject, "status", "Status"), Command(subject, "list", "List"), Command(subject, "show", "Show", plugin),
+        Command(subject, "status", "Status"), Command(subject, "list", "List"),
+        Command(subject, "show", "Show", plugin),
         Command(subject, "routes", "Routes"), Command(subject, "tls", "Tls"), Command(subject, "jobs", "Jobs"),
         Command(subject, "commands", "Commands"), Command(subject, "doctor", "Doctor"),
         Command(subject, "explain", "Explain", plugin), Command(subject, "escapes", "Escapes"),
@@ -740,7 +743,7 @@ class Start(Scene):
         self.subject.make(walls=self.walls)
 
     def act(self):
-        daemon = self.subject.daemon
+        subject, daemon = self.subject, self.subject.daemon
         daemon.start(wait=False)
         limit = time.monotonic() + PATIENCE * 2
         poller = select.poll()
@@ -749,6 +752,8 @@ class Start(Scene):
                 return "served"
             if daemon.process.poll() is not None:
                 return "refused"
+            if subject.page.is_starved and "serves on" in daemon.log_text():
+                subject.page.disarm()  # as long as there is no descriptor, nobody can be told
             poller.poll(1)
         self.subject.page.disarm()
         raise Finding("it neither gets ready nor ends")
