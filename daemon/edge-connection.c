@@ -226,7 +226,12 @@ connection_linger(struct edge_connection *connection)
 	pthread_mutex_lock(&connection->lock);
 	edge_expect(connection, EDGE_SHORTLY);
 	edge_watch(connection, EPOLLIN | EPOLLRDHUP);
+	bool unwatched = connection->dead;
 	pthread_mutex_unlock(&connection->lock);
+	if (unwatched) {
+		(void) close(copy);
+		edge_connection_free(&connection);
+	}
 	return true;
 }
 
