@@ -40,7 +40,15 @@ interpose_take_plain(size_t size, uintptr_t site)
 	return plain;
 }
 
-/* The same for calloc. */
+void *
+interpose_take_wide(size_t size, uintptr_t site)
+{
+	void *block = bin_pop(scope_set(site), size, site);
+
+	return block != NULL ? block : scope_alloc(size, 0, 0, site);
+}
+
+/* interpose_take_plain for calloc. */
 static __attribute__((noinline)) void *
 interpose_clear_plain(size_t count, size_t size, uintptr_t site)
 {

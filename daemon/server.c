@@ -118,14 +118,15 @@ mend_reserve(struct server *server)
 	bool scarce = reserve_missing() > 0;
 
 	if (spent != server->reserve_spent && !server->scarce) {
-		log_warning("out of memory: what libraries needed came from the reserve; "
-			    "new connections are turned away while it is not whole");
+		event_log(EVENT_DEGRADED, NULL,
+			  "out of memory: what libraries needed came from the reserve; "
+			  "new connections are turned away while it is not whole");
 		relieve(server);
 	}
 	server->reserve_spent = spent;
 	scarce = scarce && reserve_fill() > 0;
 	if (server->scarce && !scarce)
-		log_notice("the memory reserve is whole again");
+		event_log(EVENT_PRESSURE, NULL, "the memory reserve is whole again");
 	server->scarce = scarce;
 }
 

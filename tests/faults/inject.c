@@ -159,18 +159,22 @@ static const char *const inject_fragile[] = {"libgnutls", "libnettle", "libhogwe
 
 /* Who asked for memory: the first that is neither a malloc nor the C library. */
 static bool
-inject_is_fragile(void)
+inject_is_fragile(const char *function)
 {
 	static const char *const doors[] = {"malloc",        "calloc", "realloc", "reallocarray", "posix_memalign",
 					    "aligned_alloc", "strdup", "strndup", "__strdup",     "__strndup"};
 	void *frames[INJECT_FRAMES];
 	int depth = backtrace(frames, INJECT_FRAMES);
 
-	for (int i = 2; i < depth; i++) {
+	/* Behind these it is the daemon's malloc that asks, in a function without a name to be found. */
+	bool skips = strncmp(function, "__libc_", 7) == 0;
+	for (int i = 1; i < depth; i++) {
 		Dl_info info = {0};
-		bool passes = dladdr(frames[i], &info) == 0 || info.dli_fname == NULL ||
-			      strstr(info.dli_fname, "/libc.so") || strstr(info.dli_fname, "/ld-linux") ||
-			      strstr(info.dli_fname, "/inject.so") || strstr(info.dli_fname, "/libasan");
+		if (dladdr(frames[i], &info) == 0 || info.dli_fname == NULL || strstr(info.dli_fname, "/inject.so"))
+			continue;
+		bool passes = skips || strstr(info.dli_fname, "/libc.so") || strstr(info.dli_fname, "/ld-linux") ||
+			      strstr(info.dli_fname, "/libasan");
+		skips = false;
 		for (size_t k = 0; !passes && info.dli_sname != NULL && k < sizeof(doors) / sizeof(doors[0]); k++)
 			passes = strcmp(info.dli_sname, doors[k]) == 0;
 		if (passes)
@@ -196,7 +200,7 @@ inject_now(enum kind kind, const char *function)
 	if (kind == KIND_MEMORY) {
 		int before = errno;
 		inject_inside = true;
-		bool fragile = inject_is_fragile();
+		bool fragile = inject_is_fragile(function);
 		inject_inside = false;
 		errno = before;
 		if (fragile != (wanted == KIND_LIBRARY))
