@@ -164,7 +164,7 @@ static const struct schema_row memory_rows[] = {
 	{"on_fault", SCHEMA_CHOICE, offsetof(struct config_plugin, memory_on_fault), .choices = "ignore|restart",
 	 .fallback = "ignore",
 	 .help = "After a free of what is no live block (which is never done, but recorded): ignore, or restart: "
-		 "replace the instance, at most once a minute."},
+		 "replace the instance, as often as restart.backoff and restart.burst allow."},
 	{"on_limit", SCHEMA_CHOICE, offsetof(struct config_plugin, policy.on_limit), .choices = "restart|ignore",
 	 .fallback = "restart",
 	 .help = "Near memory.hard (at 90 %, own and foreign bytes together, after it was asked to give back what "

@@ -288,8 +288,10 @@ ward_act(struct sight *sight)
 	}
 	ward_show(sight);
 	if (sight->serves) {
-		ward->failure_counted = ward->gave_up = false;
+		ward->failure_counted = false;
+		ward->gave_up &= budget_is_spent(&ward->budget);
 		ward_decide(sight);
+		ward_mend(sight);
 		if (ward->inspection != NULL)
 			ward_tell_probe(sight, false);
 	} else {

@@ -43,12 +43,18 @@ enum { NOTE_TEXT = 360 /* longest */ };
 
 struct ward;
 
+enum repair_kind {
+	REPAIR_PLANNED, /* for its leak, or near a limit */
+	REPAIR_FAULTS,  /* for bad frees */
+	REPAIR_START,   /* the plugin serves nothing: it is started, not replaced */
+};
+
 struct repair {
 	struct pool_job job;
 	struct overseer *overseer;
 	struct ward *ward;
 	atomic_bool busy;
-	bool failed_start;                   /* the plugin serves nothing: it is started, not replaced */
+	enum repair_kind kind;
 	uint64_t now;                        /* of the step that began it */
 	uint64_t instance, held, first, own; /* bytes are live ones */
 	enum policy_reason reason;
@@ -100,7 +106,7 @@ struct sight {
 	uint64_t now;
 	enum supervisor_state state;
 	bool skipped; /* a repair is under way */
-	bool enabled, serves, wants_eviction, refusing;
+	bool enabled, serves, faulty, wants_eviction, refusing;
 	char last_error[240];
 	struct config *config; /* a reference */
 	const struct config_plugin *plugin;
@@ -142,6 +148,8 @@ void ward_dump(const struct sight *sight);
 void repair_begin(const struct sight *sight, enum policy_reason reason);
 /* For a plugin that has no instance though it should. */
 void ward_revive(struct sight *sight);
+/* For one that is to be replaced for its bad frees. */
+void ward_mend(struct sight *sight);
 void repair_work(struct pool_job *job);
 
 /* A step or a repair has ended. */

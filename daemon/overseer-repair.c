@@ -32,12 +32,23 @@ repair_begin(const struct sight *sight, enum policy_reason reason)
 	struct ward *ward = sight->ward;
 	struct repair *repair = &ward->repair;
 
-	repair->failed_start = false;
+	repair->kind = REPAIR_PLANNED;
 	repair->reason = reason;
 	repair->first = reason == POLICY_LEAK ? ward->first_held : 0;
 	repair->own = sight->own;
 	repair->held = sight->own + sight->foreign;
 	repair_push(sight);
+}
+
+static void
+tell_spent(struct overseer *overseer, struct ward *ward, const struct config_plugin *plugin)
+{
+	if (!budget_is_spent(&ward->budget) || ward->gave_up)
+		return;
+	ward->gave_up = true;
+	ward_tell(overseer, ward, EVENT_BUDGET_SPENT, "failed as often as restart.burst allows; %s",
+		  plugin->policy.on_exhausted == POLICY_EXHAUSTED_STAY ? "it is left alone until somebody restarts it"
+								       : "it is tried again each restart.backoff.max");
 }
 
 /* What to wait for after one more failure. */
@@ -52,12 +63,7 @@ count_failure(struct overseer *overseer, struct ward *ward, const struct config_
 	(void) budget_may_retry(&ward->budget, now, &wait);
 	ward_tell(overseer, ward, EVENT_RESTART_FAILED, "%s: %s; the next try comes in %s", what, why,
 		  units_format_duration(wait, time, sizeof(time)));
-	if (!budget_is_spent(&ward->budget) || ward->gave_up)
-		return;
-	ward->gave_up = true;
-	ward_tell(overseer, ward, EVENT_BUDGET_SPENT, "failed as often as restart.burst allows; %s",
-		  plugin->policy.on_exhausted == POLICY_EXHAUSTED_STAY ? "it is left alone until somebody restarts it"
-								       : "it is tried again each restart.backoff.max");
+	tell_spent(overseer, ward, plugin);
 }
 
 /* --- what serves ------------------------------------------------------------------------------------------------- */
@@ -145,6 +151,42 @@ repair_start(const struct repair *repair)
 		count_failure(overseer, ward, repair->plugin, repair->now, "not started", why.text);
 }
 
+/* --- what frees what it must not --------------------------------------------------------------------------------- */
+
+static void
+repair_mend(const struct repair *repair)
+{
+	struct overseer *overseer = repair->overseer;
+	struct ward *ward = repair->ward;
+	struct supervisor_restart report = {0};
+	struct error why = {0};
+
+	int r = supervisor_replace(overseer->supervisor, ward->name, repair->instance, SUPERVISOR_CRASH, &report, &why);
+	if (r == -EBUSY || r == -ESTALE || r == -ENOLINK || r == -ENOENT)
+		return; /* whoever was quicker may have replaced it: the next step looks again */
+	if (r < 0) {
+		count_failure(overseer, ward, repair->plugin, repair->now, "not replaced after bad frees", why.text);
+		return;
+	}
+	budget_failed(&ward->budget, &repair->plugin->budget, repair->now, overseer_random(overseer));
+	ward->replaced_by = report.new_instance;
+	ward_tell(overseer, ward, EVENT_RESTARTED, "replaced after bad frees: instance %" PRIu64 " by %" PRIu64,
+		  report.old_instance, report.new_instance);
+	tell_spent(overseer, ward, repair->plugin);
+}
+
+/* --- what is asked for ------------------------------------------------------------------------------------------- */
+
+static void
+show_next(const struct sight *sight, const char *next)
+{
+	struct ward *ward = sight->ward;
+
+	pthread_mutex_lock(&sight->overseer->lock);
+	snprintf(ward->view.next, sizeof(ward->view.next), "%s", next);
+	pthread_mutex_unlock(&sight->overseer->lock);
+}
+
 void
 ward_revive(struct sight *sight)
 {
@@ -164,13 +206,33 @@ ward_revive(struct sight *sight)
 	} else if (!budget_may_retry(&ward->budget, sight->now, &wait)) {
 		snprintf(next, sizeof(next), "a new try in %s", units_format_duration(wait, time, sizeof(time)));
 	} else {
-		ward->repair.failed_start = true;
+		ward->repair.kind = REPAIR_START;
 		repair_push(sight);
 		return;
 	}
-	pthread_mutex_lock(&sight->overseer->lock);
-	snprintf(ward->view.next, sizeof(ward->view.next), "%s", next);
-	pthread_mutex_unlock(&sight->overseer->lock);
+	show_next(sight, next);
+}
+
+/* Bad frees are failures, and replacements for them are bounded as other tries are. */
+void
+ward_mend(struct sight *sight)
+{
+	struct ward *ward = sight->ward;
+	char next[sizeof(ward->view.next)], time[32];
+	uint64_t wait = 0;
+
+	if (!sight->faulty || !sight->enabled || atomic_load(&ward->repair.busy))
+		return;
+	if (budget_is_spent(&ward->budget) && sight->plugin->policy.on_exhausted == POLICY_EXHAUSTED_STAY) {
+		show_next(sight, "not replaced after bad frees: restart.on_exhausted says stay");
+	} else if (!budget_may_retry(&ward->budget, sight->now, &wait)) {
+		snprintf(next, sizeof(next), "replaced after bad frees in %s",
+			 units_format_duration(wait, time, sizeof(time)));
+		show_next(sight, next);
+	} else {
+		ward->repair.kind = REPAIR_FAULTS;
+		repair_push(sight);
+	}
 }
 
 void
@@ -181,8 +243,10 @@ repair_work(struct pool_job *job)
 
 	if (atomic_load(&repair->overseer->stopped))
 		;
-	else if (repair->failed_start)
+	else if (repair->kind == REPAIR_START)
 		repair_start(repair);
+	else if (repair->kind == REPAIR_FAULTS)
+		repair_mend(repair);
 	else
 		repair_replace(repair);
 	repair->config = NULL;

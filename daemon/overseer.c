@@ -117,6 +117,7 @@ look(const struct supervisor_look *seen, void *ctx)
 		return; /* no memory: the next second may have some */
 	sight->state = seen->state;
 	sight->enabled = seen->enabled;
+	sight->faulty = seen->faulty;
 	sight->config = config_ref(seen->config);
 	sight->plugin = seen->plugin;
 	sight->handle = seen->handle;

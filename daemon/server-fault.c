@@ -1,27 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "server-fault.h"
 
-#include "error.h"
 #include "event.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-void
-server_tell_repair(const char *plugin, const struct supervisor_restart *report, const char *why, void *ctx UNUSED)
-{
-	char text[sizeof(((struct error *) NULL)->text) + 64];
-
-	if (report != NULL) {
-		snprintf(text, sizeof(text), "replaced after bad frees: instance %" PRIu64 " by %" PRIu64,
-			 report->old_instance, report->new_instance);
-		event_record(EVENT_RESTARTED, plugin, report->new_instance, NULL, text);
-	} else {
-		snprintf(text, sizeof(text), "not replaced after bad frees: %s", why);
-		event_record(EVENT_RESTART_FAILED, plugin, 0, NULL, text);
-	}
-}
 
 void
 server_tell_fault(const struct heap_fault *fault, void *ctx)

@@ -43,9 +43,8 @@ struct unit {
 	struct {
 		uint64_t count;
 		uintptr_t site; /* of the last one */
-	} faults[HEAP_FAULT_STALE_FREE + 1]; /* under lock alone, as the two below */
+	} faults[HEAP_FAULT_STALE_FREE + 1]; /* under lock alone, as the one below */
 	bool fault_pending;                  /* the instance is to be replaced */
-	uint64_t mended;                     /* CLOCK_MONOTONIC microseconds of the last such replacement; 0: never */
 	bool sampling_set; /* by an operator, to: */
 	uint64_t sampling;
 	struct capture *peak; /* under lock alone; the instance's highest so far */
@@ -64,10 +63,8 @@ struct supervisor {
 	size_t count;
 	atomic_uint_fast64_t last_number; /* of instances, over all plugins: names are never reused */
 	struct pool *undertaker, *watcher;
-	struct pool_job peaks, mending;
-	atomic_bool peaking, is_mending;
-	void (*told)(const char *plugin, const struct supervisor_restart *report, const char *why, void *ctx);
-	void *told_ctx;
+	struct pool_job peaks;
+	atomic_bool peaking;
 	struct pool_job burial;
 	atomic_bool burying;
 };
@@ -84,8 +81,6 @@ int unit_enter(struct supervisor *supervisor, const char *name, struct unit **re
 /* supervisor-peak.c, on the watcher's thread: heaps may be large, and plugins many. */
 void supervisor_look_for_peaks(struct pool_job *job);
 /* supervisor-fault.c: with lock held, whether an instance is to be replaced now; on the watcher's thread, doing it. */
-bool supervisor_faults_due(const struct supervisor *supervisor);
-void supervisor_mend(struct pool_job *job);
 /* With supervisor.lock held. */
 void unit_view(struct unit *unit, struct supervisor_plugin *ret);
 

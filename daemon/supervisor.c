@@ -484,10 +484,7 @@ supervisor_tick(struct supervisor *supervisor)
 	pthread_mutex_lock(&supervisor->lock);
 	for (size_t i = 0; i < supervisor->count; i++)
 		zombies |= supervisor->units[i]->zombies != NULL;
-	bool faults = supervisor_faults_due(supervisor);
 	pthread_mutex_unlock(&supervisor->lock);
-	if (faults && !atomic_exchange(&supervisor->is_mending, true))
-		pool_push(supervisor->watcher, &supervisor->mending);
 	if (zombies && !atomic_exchange(&supervisor->burying, true))
 		pool_push(supervisor->undertaker, &supervisor->burial);
 	if (!atomic_exchange(&supervisor->peaking, true))
@@ -534,7 +531,6 @@ supervisor_new(const char *run_directory, struct supervisor **ret, struct error 
 	pthread_mutex_init(&supervisor->lock, NULL);
 	supervisor->burial.work = bury_zombies;
 	supervisor->peaks.work = supervisor_look_for_peaks;
-	supervisor->mending.work = supervisor_mend;
 	if (asprintf(&supervisor->directory, "%s/instances", run_directory) < 0) {
 		supervisor->directory = NULL;
 		return error_set(error, -ENOMEM, "out of memory");

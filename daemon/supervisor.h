@@ -185,6 +185,7 @@ struct supervisor_look {
 	enum supervisor_state state;
 	bool enabled;
 	char last_error[240];
+	bool faulty;           /* it freed what it must not, and memory.on_fault: restart has it replaced for that */
 	uint64_t reconfigured; /* how often it got new settings without a new instance */
 	struct config *config; /* what is in force for it */
 	const struct config_plugin *plugin;
@@ -195,15 +196,9 @@ struct supervisor_look {
 int supervisor_look(struct supervisor *supervisor, size_t index,
 		    void (*look)(const struct supervisor_look *seen, void *ctx), void *ctx);
 
-/* From the heaps' fault handler, on the faulting thread: counts by kind, and with memory.on_fault: restart has a tick
- * replace the instance, at most once a minute. */
+/* From the heaps' fault handler, on the faulting thread: counts by kind; supervisor_look tells of it with
+ * memory.on_fault: restart. */
 void supervisor_fault(struct supervisor *supervisor, const struct heap_fault *fault);
-/* told: on a thread of the supervisor's, after an instance was replaced for its faults (report) or could not be (NULL,
- * and why). Set before the first tick. */
-void supervisor_on_repair(struct supervisor *supervisor,
-			  void (*told)(const char *plugin, const struct supervisor_restart *report, const char *why,
-				       void *ctx),
-			  void *ctx);
 
 /* Called once a second by the main loop: decay of free pages, zombies that can be buried now, peaks. */
 void supervisor_tick(struct supervisor *supervisor);

@@ -358,16 +358,17 @@ def test_bad_frees_are_told_by_kind_and_place_and_ignored(daemon):
     assert shown["plugin"]["instance"] == 1 and shown["restarts"]["crash"] == 0
 
 
-def test_an_instance_is_replaced_for_its_faults_once_a_minute(daemon):
-    d = daemon(plugins=[plugin("doublefree", memory={"on_fault": "restart"}), plugin("echo")])
+def test_an_instance_is_replaced_for_its_faults_within_its_budget(daemon):
+    d = daemon(plugins=[plugin("doublefree", memory={"on_fault": "restart"},
+                               restart={"burst": {"count": 1}, "on_exhausted": "stay"}), plugin("echo")])
     requests(d, "/doublefree/double", 3)
     shown = wait_for(lambda: (lambda s: s if s["plugin"]["instance"] > 2 else None)(d.ctl("show", "doublefree")),
                      "another instance")
     assert shown["restarts"] == {"operator": 0, "reload": 0, "leak": 0, "crash": 1}
     assert wait_for(lambda: any("replaced after bad frees" in line and "doublefree" in line for line in d.log()),
                     "the record of it")
-    # Within the same minute the next one stays.
+    # The budget of one is spent: the next one stays, and says so.
     requests(d, "/doublefree/double", 2)
-    settled(d, "doublefree")
+    wait_for(lambda: "restart.on_exhausted says stay" in d.ctl_text("show", "doublefree"), "what comes next")
     assert d.ctl("show", "doublefree")["restarts"]["crash"] == 1
     assert sum(row["count"] for row in d.ctl("show", "doublefree")["faults"]) == 5

@@ -31,7 +31,7 @@ static struct fake {
 	struct config config;
 	struct config_plugin plugin;
 	char name[32];
-	bool configured, serves, enabled;
+	bool configured, serves, enabled, faulty;
 	enum supervisor_state state;
 	uint64_t number, reconfigured;
 	uint64_t own, foreign, inflight, refused;
@@ -72,6 +72,7 @@ supervisor_look(struct supervisor *supervisor UNUSED, size_t index,
 					       .state = fake->state,
 					       .enabled = fake->enabled,
 					       .last_error = "it is broken",
+					       .faulty = fake->faulty,
 					       .reconfigured = fake->reconfigured,
 					       .config = &fake->config,
 					       .plugin = &fake->plugin,
@@ -823,6 +824,34 @@ test_disabled_or_stay_means_no_new_try(void **state UNUSED)
 }
 
 static void
+test_bad_frees_are_failures_with_backoff_and_a_budget(void **state UNUSED)
+{
+	CLEANUP(overseer_teardown) struct overseer *overseer = overseer_setup();
+	int started[60];
+
+	step(overseer);
+	assert_int_equal(fakes[0].started, 0);
+	for (size_t i = 0; i < ARRAY_LENGTH(started); i++) {
+		fakes[0].faulty = true; /* each of its instances */
+		step(overseer);
+		started[i] = fakes[0].started;
+	}
+	/* At once, after 2 and 2 + 4 seconds; three are a burst, then one a minute. */
+	assert_int_equal(started[0], 1);
+	assert_int_equal(started[1], 1);
+	assert_int_equal(started[59], 3);
+	assert_told(overseer, "auth", "replaced after bad frees: instance 10 by 11");
+	assert_told(overseer, "auth", "failed as often as restart.burst allows");
+	assert_story(overseer, "auth", "restarted restarted restarted budget-spent");
+	assert_non_null(strstr(view_of(overseer).next, "replaced after bad frees in "));
+	fakes[0].plugin.policy.on_exhausted = POLICY_EXHAUSTED_STAY;
+	for (int i = 0; i < 300; i++)
+		step(overseer);
+	assert_int_equal(fakes[0].started, 3);
+	assert_string_equal(view_of(overseer).next, "not replaced after bad frees: restart.on_exhausted says stay");
+}
+
+static void
 test_suspicions_that_come_and_go_are_told_now_and_then(void **state UNUSED)
 {
 	CLEANUP(overseer_teardown) struct overseer *overseer = overseer_setup();
@@ -931,6 +960,7 @@ main(void)
 		cmocka_unit_test(test_an_eviction_that_helps_near_the_limit_is_enough),
 		cmocka_unit_test(test_what_fails_to_start_is_tried_with_backoff),
 		cmocka_unit_test(test_disabled_or_stay_means_no_new_try),
+		cmocka_unit_test(test_bad_frees_are_failures_with_backoff_and_a_budget),
 		cmocka_unit_test(test_suspicions_that_come_and_go_are_told_now_and_then),
 		cmocka_unit_test(test_what_is_no_leak_is_told_as_such),
 		cmocka_unit_test(test_pressure_evicts_the_largest_that_can),
