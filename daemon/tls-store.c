@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "tls-store.h"
 
+#include "pool.h"
+
 #include <errno.h>
 #include <gnutls/crypto.h>
 #include <malloc.h>
@@ -14,6 +16,9 @@ struct tls_store {
 	struct tls_set **living; /* borrowed: a set leaves the list when it is freed */
 	size_t living_count, living_room;
 	struct tls_sets current; /* references */
+	/* Not guarded. Signing takes random numbers, for which GnuTLS keeps something of each thread for ever: threads
+	 * of jobs come and go, this one stays. */
+	struct pool *loader;
 };
 
 int
@@ -23,6 +28,11 @@ tls_store_new(struct tls_store **ret)
 	if (!store)
 		return -ENOMEM;
 	pthread_mutex_init(&store->lock, NULL);
+	int r = pool_new("credentials", 1, 0, &store->loader);
+	if (r < 0) {
+		tls_store_free(&store);
+		return r;
+	}
 	*ret = store;
 	return 0;
 }
@@ -42,6 +52,7 @@ tls_store_free(struct tls_store **store)
 	struct tls_store *old = STEAL(*store);
 	if (!old)
 		return;
+	pool_free(&old->loader);
 	tls_sets_clear(&old->current);
 	assert(old->living_count == 0);
 	free(old->living);
@@ -186,9 +197,9 @@ give_back(const struct tls_sets *sets)
 		(void) malloc_trim(0);
 }
 
-int
-tls_store_load(struct tls_store *store, const struct config *config, struct tls_sets *ret, struct tls_sets *ret_before,
-	       struct error *error)
+static int
+load_all(struct tls_store *store, const struct config *config, struct tls_sets *ret, struct tls_sets *ret_before,
+	 struct error *error)
 {
 	CLEANUP(tls_sets_clear) struct tls_sets sets = {0};
 	sets.sets = calloc(config->tls_count + 1, sizeof(*sets.sets));
@@ -208,6 +219,52 @@ tls_store_load(struct tls_store *store, const struct config *config, struct tls_
 	*ret = sets;
 	sets = (struct tls_sets){0};
 	return 0;
+}
+
+/* A call of load_all on the loader's thread; lives on the caller's stack. */
+struct loading {
+	struct pool_job job;
+	struct tls_store *store;
+	const struct config *config;
+	struct tls_sets *ret, *ret_before;
+	struct error *error;
+	int result;
+	pthread_mutex_t lock; /* guards over */
+	pthread_cond_t changed;
+	bool over;
+};
+
+static void
+loading_work(struct pool_job *job)
+{
+	struct loading *loading = CONTAINER_OF(job, struct loading, job);
+	loading->result = load_all(loading->store, loading->config, loading->ret, loading->ret_before, loading->error);
+	pthread_mutex_lock(&loading->lock);
+	loading->over = true;
+	pthread_cond_signal(&loading->changed);
+	pthread_mutex_unlock(&loading->lock); /* it may be gone now */
+}
+
+int
+tls_store_load(struct tls_store *store, const struct config *config, struct tls_sets *ret, struct tls_sets *ret_before,
+	       struct error *error)
+{
+	struct loading loading = {.job.work = loading_work,
+				  .store = store,
+				  .config = config,
+				  .ret = ret,
+				  .ret_before = ret_before,
+				  .error = error,
+				  .lock = PTHREAD_MUTEX_INITIALIZER,
+				  .changed = PTHREAD_COND_INITIALIZER};
+	pool_push(store->loader, &loading.job);
+	pthread_mutex_lock(&loading.lock);
+	while (!loading.over)
+		pthread_cond_wait(&loading.changed, &loading.lock);
+	pthread_mutex_unlock(&loading.lock);
+	pthread_cond_destroy(&loading.changed);
+	pthread_mutex_destroy(&loading.lock);
+	return loading.result;
 }
 
 int

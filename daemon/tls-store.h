@@ -3,7 +3,7 @@
 /* tls-store.h - all credential sets that live: those in force, and older ones that connections still pin.
  *
  * Threads: any; one lock. Loading may be slow (large revocation lists, tokens) and belongs on a job's thread.
- * Owns: references of the sets in force.
+ * Owns: references of the sets in force, and one thread that loads.
  */
 #include "tls.h"
 

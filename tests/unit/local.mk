@@ -80,7 +80,7 @@ tests_unit_test_wire_SOURCES = tests/unit/test-wire.c daemon/wire.c daemon/error
 tests_unit_test_wire_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
 tests_unit_test_job_SOURCES = tests/unit/test-job.c daemon/job.c
 tests_unit_test_job_LDADD = $(CMOCKA_LIBS) $(SYSTEMD_LIBS) -lpthread
-test_commands = tests/unit/fake-server.c tests/unit/fake-server.h tests/unit/fake-overseer.c daemon/wire.c \
+test_commands = daemon/pool.c tests/unit/fake-server.c tests/unit/fake-server.h tests/unit/fake-overseer.c daemon/wire.c \
 	daemon/router.c daemon/access.c daemon/network.c daemon/glob.c $(mtlsd_identity) \
 	daemon/name.c daemon/target.c $(mtlsd_commands) $(mtlsd_tls) daemon/yaml.c $(mtlsd_format) daemon/verdict-text.c $(mtlsd_signals) daemon/event.c daemon/units.c \
 	daemon/job.c daemon/pace.c daemon/log.c daemon/schema-nearest.c daemon/schema-value.c daemon/error.c
@@ -224,7 +224,7 @@ tests_unit_test_trust_plain_SOURCES = tests/unit/test-trust-plain.c $(test_trust
 tests_unit_test_trust_plain_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) -lpthread
 tests_unit_test_trust_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) -lpthread
 tests_unit_test_credential_SOURCES = tests/unit/test-credential.c tests/unit/pki-fixture.c tests/unit/pki-fixture.h \
-	$(mtlsd_tls) $(mtlsd_heap) daemon/certificate.c daemon/der.c daemon/yaml.c daemon/error.c
+	$(mtlsd_tls) $(mtlsd_heap) daemon/pool.c daemon/certificate.c daemon/der.c daemon/yaml.c daemon/error.c
 tests_unit_test_credential_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) $(YAML_LIBS) $(DW_LIBS) -lpthread -ldl
 tests_unit_test_credential_LDFLAGS = $(mtlsd_LDFLAGS)
 tests_unit_test_secret_SOURCES = tests/unit/test-secret.c daemon/secret.c daemon/error.c

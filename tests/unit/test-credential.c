@@ -5,6 +5,8 @@
 #include "tls-store.h"
 
 #include <errno.h>
+#include <malloc.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -333,6 +335,44 @@ test_a_bad_set_changes_nothing(void **state)
 	tls_store_free(&store);
 }
 
+static void *
+load_again(void *arg)
+{
+	CLEANUP(tls_sets_clear) struct tls_sets sets = {0};
+	static struct setting settings[2];
+	static unsigned turn;
+	struct setting *setting = &settings[turn++ % 2];
+	setting_make(setting, turn % 2 ? "ec" : "rsa", "none.crl");
+	return tls_store_load(arg, &setting->config, &sets, NULL, NULL) < 0 ? arg : NULL;
+}
+
+/* Bytes in use after so many loads, each on a thread of its own, as jobs have it. */
+static size_t
+bytes_after(struct tls_store *store, unsigned loads)
+{
+	for (unsigned i = 0; i < loads; i++) {
+		pthread_t thread;
+		void *failed = NULL;
+		assert_int_equal(pthread_create(&thread, NULL, load_again, store), 0);
+		assert_int_equal(pthread_join(thread, &failed), 0);
+		assert_null(failed);
+	}
+	return mallinfo2().uordblks; /* 0 under sanitizers, which have allocators of their own */
+}
+
+static void
+test_loading_leaves_nothing_behind(void **state)
+{
+	enum { FEW = 2048 };
+	struct tls_store *store = NULL;
+	(void) state;
+	assert_int_equal(mallopt(M_ARENA_MAX, 1), 1); /* so that mallinfo2 sees all there is */
+	assert_int_equal(tls_store_new(&store), 0);
+	size_t before = bytes_after(store, 20), after = bytes_after(store, 100);
+	assert_in_range(after, 0, before + FEW);
+	tls_store_free(&store);
+}
+
 static void
 count_ends(const struct tls_expiry *expiry, void *arg)
 {
@@ -376,6 +416,7 @@ main(void)
 		cmocka_unit_test(test_a_set_lives_as_long_as_it_is_pinned),
 		cmocka_unit_test(test_a_change_of_policy),
 		cmocka_unit_test(test_a_bad_set_changes_nothing),
+		cmocka_unit_test(test_loading_leaves_nothing_behind),
 		cmocka_unit_test(test_ends_are_told_in_time),
 	};
 	return cmocka_run_group_tests_name("credential", tests, make_pki, drop_pki);
