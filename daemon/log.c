@@ -24,6 +24,7 @@ enum {
 
 static atomic_int log_threshold = LOG_INFO;
 static atomic_bool log_to_journal;
+static atomic_bool log_plainly;  /* stderr is the journal's, and is to be used all the same */
 static atomic_bool log_is_stuck; /* the reader of stderr stood still at the last record: the next waits no longer */
 
 static const struct {
@@ -43,6 +44,14 @@ log_open(void)
 	/* systemd.exec(5): the variable alone proves nothing, a child may have redirected its stderr. */
 	log_to_journal = stream && sscanf(stream, "%ju:%ju", &device, &inode) == 2 &&
 			 fstat(STDERR_FILENO, &status) == 0 && status.st_dev == device && status.st_ino == inode;
+}
+
+void
+log_last_words(void)
+{
+	if (log_to_journal)
+		log_plainly = true;
+	log_to_journal = false;
 }
 
 void
@@ -119,10 +128,15 @@ log_send_stderr(int level, const struct log_field *fields, const char *text)
 {
 	struct pollfd ready = {.fd = STDERR_FILENO, .events = POLLOUT};
 	char line[LOG_LINE_MAX];
-	size_t used = log_append(line, 0, "mtlsd: ", false);
+	char priority[] = {'<', (char) ('0' + level), '>', '\0'};
+	size_t used = log_append(line, 0, log_plainly ? priority : "mtlsd: ", false);
 
-	used = log_append(line, used, log_level_name(level), false);
-	used = log_append(line, used, ": ", false);
+	if (log_plainly) {
+		fields = NULL;
+	} else {
+		used = log_append(line, used, log_level_name(level), false);
+		used = log_append(line, used, ": ", false);
+	}
 	used = log_append(line, used, text, false);
 	for (; fields && fields->name; fields++) {
 		bool quote;

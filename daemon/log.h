@@ -19,6 +19,9 @@ struct log_field {
 
 /* Chooses the journal where stderr is connected to it (JOURNAL_STREAM) and stderr otherwise. */
 void log_open(void);
+/* For the last words of a process that could not start: from now on on stderr, plainly. The journal asks /proc who sent
+ * it a record, and of who has ended by then it does not know the unit; of a stream it does. */
+void log_last_words(void);
 
 void log_set_level(int level);
 int log_level(void);

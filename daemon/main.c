@@ -106,6 +106,7 @@ run(const char *path)
 	if (crash_setup() < 0)
 		event_log(EVENT_DEGRADED, NULL, "fatal signals will not be reported: %m");
 	if (server_new(path, &server, &why) < 0) {
+		log_last_words();
 		event_log(EVENT_FAILED, NULL, "%s", why.text[0] != '\0' ? why.text : "cannot start");
 		return EXIT_FAILURE;
 	}

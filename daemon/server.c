@@ -298,6 +298,7 @@ server_new(const char *config_path, struct server **ret, struct error *error)
 		return error_set(error, -errno, "cannot open %s: %m", config_path);
 	int r = config_load(server->config_path, &server->config, &mistakes);
 	if (r < 0) {
+		log_last_words();
 		server_log_mistakes(mistakes);
 		return error_set(error, r, "%s is not a valid configuration", config_path);
 	}

@@ -2,14 +2,16 @@
 """The daemon as a service: notification, watchdog, draining, inherited sockets, listeners, connection limits."""
 import http.client
 import os
+import re
 import signal
 import socket
 import ssl
+import subprocess
 import time
 
 import pytest
 from client import Crowd
-from harness import wait_for
+from harness import BUILD, wait_for
 from plugin_view import needs_layer
 
 REQUEST = b"GET /%s HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -317,3 +319,22 @@ def test_pressure_that_cannot_be_watched_is_said_and_survived(daemon, tmp_path):
     d = daemon(env={"MEMORY_PRESSURE_WATCH": str(tmp_path / "nothing")})
     assert any("memory pressure is not watched" in line for line in d.log())
     assert d.client().get("/echo")[0] == 200
+
+
+# --- hardening ---------------------------------------------------------------------------------------------------
+
+
+@needs_layer # a sanitizer's build leaves it out
+@pytest.mark.parametrize("name", ["mtlsd", "mtlsctl", "plugins/echo.so", "plugins/whoami.so"])
+def test_what_is_built_is_hardened(name):
+    def told(*options):
+        return subprocess.run(["readelf", "--wide", *options, str(BUILD / name)], capture_output=True, text=True,
+                              check=True).stdout
+    assert "Type:                              DYN" in told("--file-header")
+    if not name.endswith(".so"):
+        assert re.search(r"FLAGS_1.* PIE", told("--dynamic"))
+        assert re.search(r"__\w+_chk\b", told("--dyn-syms")), "fortified"
+        assert "__stack_chk_fail" in told("--dyn-syms")
+    assert "NOW" in told("--dynamic")
+    assert "GNU_RELRO" in told("--program-headers")
+    assert not re.search(r"GNU_STACK.* RWE", told("--program-headers"))

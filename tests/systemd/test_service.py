@@ -39,6 +39,11 @@ def test_exposure_is_below_one_and_a_half(service):
     report = service.machine.run("systemd-analyze", "security", "--no-pager", UNIT)
     exposure = float(re.search(r"Overall exposure level for \S+: ([\d.]+)", report).group(1))
     assert exposure < 1.5
+    manual = service.machine.run("sh", "-c", "zcat -f /usr/share/man/man8/mtlsd.8*").replace("\\-", "-")
+    explained = manual[manual.index(".SS What stays open"):manual.index(".SH FILES")]
+    points = set(re.findall(r"^✗ (\w+=)", report, re.M))
+    assert points, report
+    assert {point for point in points if point not in explained} == set()
 
 
 def test_units_verify(service):
@@ -97,10 +102,29 @@ def test_reload_finds_a_moved_control_socket(service):
 
 
 def test_a_bad_file_at_the_start_fails_and_says_where(service):
+    """Even the first of all processes, however soon it ends; and the manager gives up after a while."""
+    service.drop_in("once", "[Service]\nRestart=no\n")
     service.machine.write(CONFIG, "listeners: nonsense\n")
     with pytest.raises(RunError):
         service.systemctl("start", UNIT)
-    assert f"{CONFIG}:1:" in service.journal()
+    service.wait_journal(f"{CONFIG}:1:")
+    service.wait_journal(f"{CONFIG} is not a valid configuration")
+    assert service.machine.run("journalctl", "-q", "-u", UNIT, "-p", "err", "-g", "not a valid", "--no-pager")
+    service.machine.run("rm", "-r", f"/run/systemd/system/{UNIT}.d")
+    service.systemctl("daemon-reload")
+    service.systemctl("reset-failed", UNIT)
+    with pytest.raises(RunError):
+        service.systemctl("start", UNIT)
+    service.wait_journal("Start request repeated too quickly")
+    assert service.show("ActiveState") == "failed"
+
+
+def test_what_a_short_lived_process_is_missing_is_told(service):
+    service.drop_in("once", "[Service]\nRestart=no\n")
+    service.machine.run("rm", "/etc/mtlsd/tls/server.pem")
+    with pytest.raises(RunError):
+        service.systemctl("start", UNIT)
+    service.wait_journal("tls main: certificate /etc/mtlsd/tls/server.pem: No such file or directory")
 
 
 def test_the_watchdog_ends_a_daemon_that_hangs(service):
@@ -193,6 +217,9 @@ def test_the_key_as_a_credential(service):
     assert service.get("/whoami")[0] == 200
     service.systemctl("reload", UNIT)
     assert service.get("/whoami")[0] == 200
+    # The file of a renewed key is root's; what the daemon was shown stays as it was, and the doctor says so.
+    finding, = [one for one in service.ctl("doctor")["findings"] if one["check"] == "credentials"]
+    assert "systemctl restart mtlsd" in finding.values()
 
 
 def test_a_user_that_exists_only_while_it_runs(service):
