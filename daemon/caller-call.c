@@ -12,11 +12,20 @@
 void
 caller_send(struct caller *caller, json_t *message)
 {
+	/* Nothing is made for it: there may be no memory. */
+	static const char poor[] =
+		"{\"error\":\"io.mtlsd.Control.Failed\",\"parameters\":{\"message\":\"out of memory for "
+		"the answer; what was asked for may be done: look before you ask again\"}}";
 	int r = message ? wire_queue(caller->wire, message) : -ENOMEM;
 
 	json_decref(message);
 	if (r >= 0)
 		return;
+	if (r != -ENOBUFS) {
+		if (wire_queue_text(caller->wire, poor) < 0)
+			caller->closing = true;
+		return;
+	}
 	message = wire_error("io.mtlsd.Control.Failed",
 			     json_pack("{s:s}", "message",
 				       "the reply is too large; ask for less (--top) or write it to a "
@@ -36,10 +45,12 @@ caller_send_error(struct caller *caller, const struct wire_call *call, const cha
 		json_decref(parameters);
 		return;
 	}
-	if (key)
-		json_object_set_new(parameters, key, command_text(value));
-	if (message)
-		json_object_set_new(parameters, "message", command_text(message));
+	if ((key && json_object_set_new(parameters, key, command_text(value)) < 0) ||
+	    (message && json_object_set_new(parameters, "message", command_text(message)) < 0)) {
+		json_decref(parameters);
+		caller_send(caller, NULL);
+		return;
+	}
 	caller_send(caller, wire_error(name, parameters));
 }
 

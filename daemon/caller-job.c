@@ -98,8 +98,11 @@ caller_job_message(struct caller_job *job)
 		return wire_reply(parameters, false);
 	if (!parameters)
 		parameters = json_object();
-	json_object_set_new(parameters, "message",
-			    command_text(job->error.text[0] ? job->error.text : strerror(-job->result)));
+	if (json_object_set_new(parameters, "message",
+				command_text(job->error.text[0] ? job->error.text : strerror(-job->result))) < 0) {
+		json_decref(parameters);
+		return NULL;
+	}
 	return wire_error(caller_error_name(job->result), parameters);
 }
 
@@ -172,8 +175,9 @@ caller_job_start(struct caller *caller, struct caller_job *job, const struct wir
 	r = job_start(job->service->context.jobs, what, caller_job_thread, caller_job_done, job, &job->id);
 	if (r < 0) {
 		job->caller = caller;
-		return error_set(&job->error, r == -EAGAIN ? -EBUSY : r, "%s",
-				 r == -EAGAIN ? "too many jobs run already; see jobs, and try again" : strerror(-r));
+		if (r == -EAGAIN)
+			return error_set(&job->error, -EBUSY, "too many jobs run already; see jobs, and try again");
+		return error_set(&job->error, r, "no job can be started: %s", strerror(-r));
 	}
 	if (!job->call.changes)
 		job->service->reading_jobs++;
@@ -196,7 +200,7 @@ caller_run(struct caller *caller, const struct wire_call *call, const struct com
 			(void) close(output);
 		json_decref(arguments);
 		if (!call->oneway)
-			caller_send(caller, wire_error(caller_error_name(-ENOMEM), NULL));
+			caller_send(caller, NULL);
 		return;
 	}
 	job->service = caller->service;

@@ -192,7 +192,8 @@ command_check(const struct command *command, json_t *parameters, json_t **ret, c
 	const char *key;
 	int r = arguments ? 0 : error_set(error, -ENOMEM, "out of memory");
 
-	json_object_foreach(parameters, key, value) {
+	json_object_foreach(parameters, key, value)
+	{
 		if (r == 0 && (r = command_refuse_unknown(command, key, error)) < 0)
 			*ret_argument = key;
 	}
@@ -206,8 +207,9 @@ command_check(const struct command *command, json_t *parameters, json_t **ret, c
 		} else if (argument->required) {
 			r = error_set(error, -EINVAL, "\"%s\" is missing", argument->name);
 		} else if (argument->fallback) {
-			json_object_set_new(arguments, argument->name,
-					    json_loads(argument->fallback, JSON_DECODE_ANY, NULL));
+			if (json_object_set_new(arguments, argument->name,
+						json_loads(argument->fallback, JSON_DECODE_ANY, NULL)) < 0)
+				r = error_set(error, -ENOMEM, "out of memory");
 		}
 		if (r < 0)
 			*ret_argument = argument->name;

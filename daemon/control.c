@@ -221,8 +221,11 @@ control_open(struct control *control, struct control_socket *ours, const char *p
 		return error_set(error, -ENOMEM, "out of memory");
 	if (!adopted)
 		r = control_bind(ours, &address, error);
-	if (r == 0 && lstat(path, &status) < 0)
+	if (r == 0 && lstat(path, &status) < 0) {
 		r = error_set(error, -errno, "control socket %s: %s", path, strerror(errno));
+		if (!adopted)
+			(void) unlink(path); /* a moment old: nobody has put anything else there */
+	}
 	if (r < 0)
 		return r;
 	ours->device = status.st_dev;

@@ -136,7 +136,8 @@ job_create_thread(struct job *job)
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	r = pthread_create(&job->thread, NULL, job_thread, job);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -r;
+	/* "Again" is what a full queue says; this is a want of memory or of threads. */
+	return r == EAGAIN ? -ENOMEM : -r;
 }
 
 int

@@ -271,6 +271,19 @@ wire_queue(struct wire *wire, const json_t *message)
 }
 
 int
+wire_queue_text(struct wire *wire, const char *text)
+{
+	size_t size = strlen(text) + 1;
+	int r = wire_buffer_reserve(&wire->output, size);
+
+	if (r < 0)
+		return r;
+	memcpy(wire->output.data + wire->output.end, text, size);
+	wire->output.end += size;
+	return 0;
+}
+
+int
 wire_send_with_descriptor(struct wire *wire, int fd, const json_t *message, int descriptor)
 {
 	union {

@@ -42,6 +42,8 @@ void wire_drop_descriptors(struct wire *wire);
 
 /* Appends a message. -ENOBUFS past output_max, and then nothing was appended. */
 int wire_queue(struct wire *wire, const json_t *message);
+/* A message that is text already, whatever output_max says. */
+int wire_queue_text(struct wire *wire, const char *text);
 /* The same with a descriptor passed beside its first byte; only on an empty output, so that it cannot be misplaced. */
 int wire_send_with_descriptor(struct wire *wire, int fd, const json_t *message, int descriptor);
 size_t wire_pending(const struct wire *wire);

@@ -153,9 +153,10 @@ inject_tell(const char *function)
 	}
 }
 
-/* GnuTLS and what it rests on: GMP and nettle abort, the others follow the null pointer. */
-static const char *const inject_fragile[] = {"libgnutls", "libnettle", "libhogweed", "libgmp",
-					     "libtasn1",  "libp11",    "libidn",     "libunistring"};
+/* GnuTLS and what it rests on: GMP and nettle abort, the others follow the null pointer. Jansson reads on without the
+ * byte it had no room for. */
+static const char *const inject_fragile[] = {"libgnutls", "libnettle", "libhogweed",   "libgmp",    "libtasn1",
+					     "libp11",    "libidn",    "libunistring", "libjansson"};
 
 /* Who asked for memory: the first that is neither a malloc nor the C library. */
 static bool
@@ -166,6 +167,13 @@ inject_is_fragile(const char *function)
 	void *frames[INJECT_FRAMES];
 	int depth = backtrace(frames, INJECT_FRAMES);
 
+	/* A sanitizer's own, at the start of a thread: it ends the process. */
+	for (int i = 1; i < depth; i++) {
+		Dl_info info = {0};
+		if (dladdr(frames[i], &info) != 0 && info.dli_sname != NULL &&
+		    strcmp(info.dli_sname, "pthread_getattr_np") == 0)
+			return atomic_load(&page->kind) != KIND_LIBRARY;
+	}
 	/* Behind these it is the daemon's malloc that asks, in a function without a name to be found. */
 	bool skips = strncmp(function, "__libc_", 7) == 0;
 	for (int i = 1; i < depth; i++) {
