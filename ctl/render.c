@@ -213,7 +213,7 @@ render_cell(const json_t *value, const char *format, const struct render_style *
 	if (!out)
 		return NULL;
 	render_value(out, value, format, style);
-	if (fclose(out) != 0) {
+	if (fclose(out) != 0 || !text) {
 		free(text);
 		return NULL;
 	}

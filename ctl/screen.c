@@ -183,7 +183,7 @@ screen_show(struct screen *screen, const char *page)
 		page += length + (page[length] == '\n');
 	}
 	fputs("\033[J", out);
-	if (fclose(out) == 0)
+	if (fclose(out) == 0 && text)
 		screen_write(screen, text, size);
 }
 

@@ -157,7 +157,7 @@ run_show(struct top_run *run, struct screen *screen)
 	screen_size(screen, &run->style.columns, &run->style.lines);
 	run->style.trouble = run->trouble.code ? run->trouble.text : NULL;
 	top_draw(run->top, out, &run->style);
-	if (fclose(out) == 0)
+	if (fclose(out) == 0 && page)
 		screen_show(screen, page);
 }
 

@@ -69,7 +69,7 @@ usage_commands(FILE *out, const json_t *commands)
 		if (!memory)
 			return;
 		usage_head(memory, command);
-		if (fclose(memory) == 0)
+		if (fclose(memory) == 0 && head)
 			usage_line(out, head, usage_get(command, "help"));
 		free(head);
 	}

@@ -77,7 +77,8 @@ accesslog_combined(const struct accesslog_entry *entry, char **ret, size_t *ret_
 	put_quoted(out, entry->text[ACCESSLOG_REFERER]);
 	put_quoted(out, entry->text[ACCESSLOG_AGENT]);
 	fputc('\n', out);
-	if (fclose(out) == 0)
+	/* It may succeed without a text: the last bytes need memory, too. So everywhere. */
+	if (fclose(out) == 0 && *ret)
 		return 0;
 	free(*ret);
 	*ret = NULL;

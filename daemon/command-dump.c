@@ -47,7 +47,7 @@ dump_json(const json_t *reply, char **ret, size_t *ret_length)
 		return -ENOMEM;
 	int r = json_dump_callback(reply, dump_put, out, JSON_INDENT(2));
 	bool bad = fputc('\n', out) == EOF;
-	if (fclose(out) != 0 || bad || r < 0)
+	if (fclose(out) != 0 || bad || r < 0 || !text)
 		return -ENOMEM;
 	*ret = STEAL(text);
 	return 0;

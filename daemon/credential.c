@@ -95,7 +95,7 @@ names_of(gnutls_x509_crt_t certificate, char **ret)
 	    gnutls_x509_crt_get_dn_by_oid(certificate, GNUTLS_OID_X520_COMMON_NAME, 0, 0, name, &length) == 0 &&
 	    !memchr(name, ' ', length))
 		(void) fprintf(out, "%.*s", (int) length, name);
-	if (fclose(out) != 0) {
+	if (fclose(out) != 0 || !text) {
 		free(text);
 		return -ENOMEM;
 	}

@@ -75,7 +75,7 @@ format_folded(const struct supervisor_dump *dump, char **ret, size_t *ret_length
 	for (size_t i = 0; i < dump->count; i++)
 		folded_site(out, dump, &dump->sites[i]);
 	bool bad = ferror(out) != 0;
-	if (fclose(out) != 0 || bad)
+	if (fclose(out) != 0 || bad || !text)
 		return -ENOMEM;
 	*ret = STEAL(text);
 	*ret_length = length;

@@ -123,7 +123,7 @@ introspect_describe(const char *interface, char **ret)
 		fputs(introspect_service_text, out);
 	else
 		introspect_control(out);
-	if (fclose(out) != 0) {
+	if (fclose(out) != 0 || !text) {
 		free(text);
 		return -ENOMEM;
 	}

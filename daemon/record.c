@@ -122,7 +122,7 @@ record_write(const struct verdict_input *input, const char *(*name)(const struct
 	write_walk(out, "earlier", input->earlier_epoch, input->earlier, input->earlier_count, name, ctx);
 	fputs("end\n", out);
 	bool failed = ferror(out) != 0;
-	if (fclose(out) != 0 || failed) {
+	if (fclose(out) != 0 || failed || !text) {
 		free(text);
 		return -ENOMEM;
 	}

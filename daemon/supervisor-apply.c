@@ -374,7 +374,7 @@ supervisor_check(const struct config *config, char **ret_mistakes)
 		}
 	}
 	(void) rmdir(directory);
-	if (fclose(out) != 0)
+	if (fclose(out) != 0 || !text)
 		r = -ENOMEM;
 	if (r == -EINVAL)
 		*ret_mistakes = text;
