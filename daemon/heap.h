@@ -17,7 +17,8 @@ struct heap;
 struct heap_limits {
 	uint64_t soft; /* bytes; above it the supervisor evicts; 0: none */
 	uint64_t hard; /* bytes; above it allocations fail with ENOMEM (own heaps; foreign heaps count, never refuse);
-			  0: none */
+			  0: none. Asked when a bin is refilled and counting live bytes only: threads at work may
+			  pass it by what they had lying free in their bins */
 };
 
 struct heap_usage {
