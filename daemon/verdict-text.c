@@ -5,6 +5,7 @@
 #include "cleanup.h"
 #include "units.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -92,6 +93,22 @@ sentence_verb(const struct verdict *verdict)
 						     : "may leak ";
 }
 
+/* Where it stands, of what ends somewhere: with the last new client, with the buffer's last doubling. */
+static void
+sentence_extent(struct sentence *sentence, const struct verdict *verdict)
+{
+	char words[32];
+
+	if (verdict->class == VERDICT_CLIENT_STATE && verdict->axis == SIGNALS_CLIENTS && verdict->clients > 0)
+		sentence_add(sentence, ", %s for the %" PRIu64 " seen so far",
+			     units_format_size((uint64_t) fmin(verdict->rate * (double) verdict->clients, 0x1p63),
+					       words, sizeof(words)),
+			     verdict->clients);
+	if (verdict->class == VERDICT_GROWING_BUFFER && verdict->largest > 0)
+		sentence_add(sentence, ", its largest block is %s by now",
+			     units_format_size(verdict->largest, words, sizeof(words)));
+}
+
 void
 verdict_sentence(const struct verdict *verdict, char *ret, size_t size)
 {
@@ -119,6 +136,7 @@ verdict_sentence(const struct verdict *verdict, char *ret, size_t size)
 	}
 	sentence_add(&sentence, "%s", sentence_verb(verdict));
 	sentence_rate(&sentence, verdict);
+	sentence_extent(&sentence, verdict);
 	if (verdict->foreign)
 		sentence_add(&sentence, ", through a library");
 	if (verdict->seconds_to_limit >= 0)

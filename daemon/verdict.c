@@ -217,6 +217,8 @@ verdict_judge(const struct verdict_input *input, struct verdict *ret)
 
 	memset(ret, 0, sizeof(*ret));
 	ret->seconds_to_limit = -1;
+	ret->clients = history->last.exposure.count[SIGNALS_CLIENTS];
+	ret->largest = history->last.largest_bytes;
 	verdict_note(ret, "requests since the beginning",
 		     verdict_served(&history->before, &history->last.exposure, SIGNALS_REQUESTS),
 		     ">=", (double) input->settings.warm_up_requests, "requests");

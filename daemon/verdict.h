@@ -103,6 +103,8 @@ struct verdict {
 	uint64_t window_requests;
 	double window_seconds;
 	double seconds_to_limit; /* < 0: no limit in sight */
+	uint64_t clients;        /* seen so far */
+	uint64_t largest;        /* bytes of the largest live block, 0: not known */
 	unsigned scale;          /* of the ladder it was judged on */
 	unsigned site_count;
 	struct verdict_suspect sites[VERDICT_SITES]; /* likeliest first */

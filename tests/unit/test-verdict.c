@@ -372,6 +372,34 @@ the_axis_is_what_explains_it(void **state)
 	assert_int_equal(verdict.axis, SIGNALS_CLIENTS);
 	assert_int_equal(verdict.class, VERDICT_CLIENT_STATE);
 	assert_float_equal(verdict.rate, 1024, 60);
+	assert_int_equal(verdict.clients, history.last.exposure.count[SIGNALS_CLIENTS]);
+}
+
+static void
+what_ends_somewhere_is_told_with_where_it_stands(void **state)
+{
+	char text[300];
+	(void) state;
+	verdict = (struct verdict){.outcome = VERDICT_LIKELY,
+				   .class = VERDICT_CLIENT_STATE,
+				   .axis = SIGNALS_CLIENTS,
+				   .separable = true,
+				   .rate = 1024,
+				   .rate_low = 1024,
+				   .rate_high = 1024,
+				   .clients = 2048,
+				   .seconds_to_limit = -1};
+	verdict_sentence(&verdict, text, sizeof(text));
+	assert_string_equal(text, "keeps 1024 bytes per client, 2.0MiB for the 2048 seen so far");
+	verdict.class = VERDICT_GROWING_BUFFER;
+	verdict.axis = SIGNALS_REQUESTS;
+	verdict.rate = verdict.rate_low = verdict.rate_high = 16;
+	verdict.largest = 4 << 20;
+	verdict_sentence(&verdict, text, sizeof(text));
+	assert_string_equal(text, "a buffer grows by 16.0 bytes per request, its largest block is 4.0MiB by now");
+	verdict.class = VERDICT_LEAK;
+	verdict_sentence(&verdict, text, sizeof(text));
+	assert_string_equal(text, "probably leaks 16.0 bytes per request");
 }
 
 /* Floors that rise, and levels of which requests and clients explain all but so much each. */
@@ -787,6 +815,7 @@ main(void)
 		cmocka_unit_test_setup(a_plateau_and_a_step_and_an_end_are_no_leak, setup),
 		cmocka_unit_test_setup(each_gate_refuses_by_itself, setup),
 		cmocka_unit_test_setup(the_axis_is_what_explains_it, setup),
+		cmocka_unit_test_setup(what_ends_somewhere_is_told_with_where_it_stands, setup),
 		cmocka_unit_test_setup(a_little_evidence_makes_no_axis, setup),
 		cmocka_unit_test_setup(a_librarys_growth_is_told_apart, setup),
 		cmocka_unit_test_setup(the_limit_is_reached_in_time, setup),
