@@ -399,7 +399,7 @@ few_requests_are_ended_by_the_clock(void **state)
 	assert_int_equal(probe_begin(probe, now, &settings, &slow, &sample, 0, NULL), 0);
 	assert_int_equal(evict(), PROBE_WAIT);
 	for (unsigned i = 0; i < 2; i++) {
-		sample.exposure.count[SIGNALS_SECONDS] += 599 * SECOND;
+		sample.exposure.count[SIGNALS_SECONDS] += HOUR - SECOND;
 		assert_int_equal(step(0), PROBE_WAIT);
 		sample.exposure.count[SIGNALS_SECONDS] += SECOND;
 		sample.live_bytes += 174000;
