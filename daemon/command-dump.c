@@ -163,8 +163,12 @@ command_dump(const struct command_call *call, json_t **ret, struct error *error)
 	reply = format_json(dump, words, compares ? 0 : top, command_flag(call, "callers"));
 	if (!reply)
 		return error_set(error, -ENOMEM, "out of memory");
-	if (peak)
+	if (peak) {
 		json_object_set_new(reply, "taken", json_integer((json_int_t) dump->taken));
+		json_object_del(reply, "escaped_bytes"); /* a count of now */
+	}
+	if (command_number(call, "min_age") != 0)
+		json_object_set_new(reply, "min_age", json_integer((json_int_t) command_number(call, "min_age")));
 	if (compares)
 		r = dump_compare(call, top, reply, error);
 	if (r == 0 && writes)
@@ -187,6 +191,7 @@ static const struct command_column dump_header_columns[] = {
 	{"escaped", "escaped_bytes", "size"},
 	{"request clock", "epoch", "count"},
 	{"peak of", "taken", "time"},
+	{"only from age", "min_age", "count"},
 	{"base: instance", "base.instance", "text"},
 	{"  live", "base.live_bytes", "size"},
 	{"  request clock", "base.epoch", "count"},

@@ -34,8 +34,8 @@ show_plugin(const struct supervisor_plugin *p)
 			 command_text(p->summary), "path", command_text(p->path), "sha256", p->sha256, "state",
 			 supervisor_state_name(p->state), "instance", (json_int_t) p->instance, "since",
 			 (json_int_t) p->since, "flags", show_flags(p->flags), "threads", (json_int_t) p->threads,
-			 "zombies", (json_int_t) p->zombies, "faults", (json_int_t) p->faults,
-			 "sample_interval", (json_int_t) p->sample_interval, "last_error",
+			 "zombies", (json_int_t) p->zombies, "faults", (json_int_t) p->faults, "sample_interval",
+			 (json_int_t) p->sample_interval, "last_error",
 			 p->last_error[0] ? command_text(p->last_error) : NULL);
 }
 
@@ -69,19 +69,25 @@ show_heap(const struct heap_usage *u)
 			 (json_int_t) u->resident_bytes, "retained_bytes", (json_int_t) u->retained_bytes, "side_bytes",
 			 (json_int_t) u->side_bytes, "allocated_bytes", (json_int_t) u->allocated_bytes,
 			 "allocated_objects", (json_int_t) u->allocated_objects, "refused", (json_int_t) u->refused,
-			 "faults", (json_int_t) u->faults, "epoch", (json_int_t) u->epoch,
-			 "resident_percent", show_fragmentation(u));
+			 "faults", (json_int_t) u->faults, "epoch", (json_int_t) u->epoch, "resident_percent",
+			 show_fragmentation(u));
 }
 
 /* A call address with its names, as far as they can be found. */
+static json_t *
+show_named(const struct supervisor_place *place)
+{
+	return json_pack("{s:o*, s:o}", "function", place->function[0] ? command_text(place->function) : NULL, "place",
+			 command_place(place->file, place->line, place->module, place->offset));
+}
+
 static json_t *
 show_place(const struct command_call *call, const char *plugin, uintptr_t address)
 {
 	struct supervisor_place place = {.module = "?", .offset = address};
 
 	(void) supervisor_resolve(server_supervisor(call->context->server), plugin, address, &place, NULL);
-	return json_pack("{s:o*, s:o}", "function", place.function[0] ? command_text(place.function) : NULL, "place",
-			 command_place(place.file, place.line, place.module, place.offset));
+	return show_named(&place);
 }
 
 /* Bad frees by kind, and where the last of each was called. */
@@ -99,7 +105,10 @@ show_faults(const struct command_call *call, const struct supervisor_plugin *p)
 	for (size_t i = 0; i < ARRAY_LENGTH(kinds); i++) {
 		if (p->fault_counts[i] == 0)
 			continue;
-		json_t *row = show_place(call, p->name, p->fault_sites[i]);
+		struct supervisor_place place;
+		json_t *row = supervisor_fault_place(server_supervisor(call->context->server), p->name, i, &place) == 0
+				      ? show_named(&place)
+				      : show_place(call, p->name, p->fault_sites[i]);
 		json_object_set_new(row, "kind", json_string(kinds[i]));
 		json_object_set_new(row, "count", json_integer((json_int_t) p->fault_counts[i]));
 		json_array_append_new(rows, row);
@@ -163,13 +172,13 @@ command_show(const struct command_call *call, json_t **ret, struct error *error)
 		return r;
 	/* A plugin without an instance has none; that is no reason to show nothing. */
 	(void) supervisor_words(server_supervisor(call->context->server), p.name, &counters, NULL, NULL);
-	reply = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o*}", "plugin", show_plugin(&p), "requests",
-			  show_requests(&p), "own", show_heap(&p.own), "foreign", show_heap(&p.foreign), "limits",
-			  show_limits(&p), "escaped",
-			  json_pack("{s:I, s:I}", "bytes", (json_int_t) p.escaped_bytes, "blocks",
-				    (json_int_t) p.escaped_blocks),
-			  "restarts", show_restarts(&p), "counters", counters ? counters : json_object(), "faults",
-			  show_faults(call, &p), "refusal", show_refusal(call, &p));
+	reply = json_pack(
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o*}", "plugin", show_plugin(&p), "requests",
+		show_requests(&p), "own", show_heap(&p.own), "foreign", show_heap(&p.foreign), "limits",
+		show_limits(&p), "escaped",
+		json_pack("{s:I, s:I}", "bytes", (json_int_t) p.escaped_bytes, "blocks", (json_int_t) p.escaped_blocks),
+		"restarts", show_restarts(&p), "counters", counters ? counters : json_object(), "faults",
+		show_faults(call, &p), "refusal", show_refusal(call, &p));
 	if (reply && command_view(call, p.name, &view))
 		json_object_set_new(reply, "leak", show_leak(&view));
 	/* What was done stays known when the instance it was done to is gone. */

@@ -428,7 +428,7 @@ const struct command command_table[] = {
 		.blocks = command_dump_blocks,
 		.reply = "plugin: string, instance: int, epoch: ?int, live_bytes: ?int, live_objects: ?int,"
 			 " arena_bytes: ?int, peak_bytes: ?int, resident_bytes: ?int, retained_bytes: ?int,"
-			 " foreign_bytes: ?int, escaped_bytes: ?int, soft_limit: ?int, hard_limit: ?int,"
+			 " foreign_bytes: ?int, escaped_bytes: ?int, soft_limit: ?int, hard_limit: ?int, min_age: ?int,"
 			 " sites: ?[](scope: string, bytes: int, objects: int, oldest: int, youngest: int,"
 			 " function: ?string, file: ?string, line: int, module: string, offset: int, build_id: ?string,"
 			 " place: string), ages: ?[](age: string, from: int, to: int, bytes: int),"

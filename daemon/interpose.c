@@ -4,6 +4,7 @@
 #undef _FORTIFY_SOURCE
 #include "interpose.h"
 
+#include "heap-internal.h"
 #include "reserve.h"
 
 #if MTLSD_HEAP_LAYER
@@ -11,11 +12,14 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
 	INTERPOSE_PAGE = 4096,
+	INTERPOSE_ALIGN = 16,      /* of all the C library hands out */
+	INTERPOSE_STACK = 1 << 20, /* how deep a stack is looked at */
 };
 
 /* The C library refused memory to a call from `site`: is it worth asking again? */
@@ -38,6 +42,22 @@ interpose_take_plain(size_t size, uintptr_t site)
 	while (__builtin_expect((plain = __libc_malloc(size)) == NULL, 0) && interpose_again(size, site))
 		;
 	return plain;
+}
+
+/* Static data, the stack, the middle of anything: what can be told without knowing the C library's books. */
+__attribute__((noinline)) bool
+interpose_is_wild(const void *p, uintptr_t site)
+{
+	const struct scope_space *space = bin_self.space;
+	uintptr_t at = (uintptr_t) p, stack = (uintptr_t) __builtin_frame_address(0),
+		  thread = (uintptr_t) pthread_self();
+	/* A thread's descriptor lies at the upper end of its stack; the main thread's does not, nor a coroutine's. */
+	bool on_stack = at > stack && at < thread && thread - stack < INTERPOSE_STACK;
+
+	if (p == NULL || (at % INTERPOSE_ALIGN == 0 && at - space->image_start >= space->image_bytes && !on_stack))
+		return false;
+	heap_fault(space->own_slot, HEAP_FAULT_FOREIGN_FREE, p, site);
+	return true;
 }
 
 void *
@@ -98,6 +118,10 @@ interpose_resize(void *p, size_t size, uintptr_t site)
 		while ((plain = __libc_realloc(p, size)) == NULL && size != 0 && interpose_again(size, site))
 			;
 		return plain;
+		if (__builtin_expect(bin_self.space == NULL, 1) || !interpose_is_wild(p, site))
+			return __libc_realloc(p, size);
+		errno = ENOMEM;
+		return NULL;
 	}
 	if (size == 0) { /* as the C library does */
 		interpose_drop(p, site);

@@ -41,6 +41,10 @@ interpose_take(size_t size, uintptr_t site)
 	return __builtin_expect(block != NULL, 1) ? block : scope_alloc(size, 0, 0, site);
 }
 
+/* Whether an address outside all heaps, freed inside a space, is none that any allocator hands out: then it is reported
+ * as the plugin's fault. The C library would end the process. */
+bool interpose_is_wild(const void *p, uintptr_t site);
+
 /* Frees by address, whatever the current space is. */
 static inline void
 interpose_drop(void *p, uintptr_t site)
@@ -49,9 +53,10 @@ interpose_drop(void *p, uintptr_t site)
 
 	if (__builtin_expect(bin_push_own(p), 1))
 		return;
-	if ((offset = (uintptr_t) p - bin_range.base) >= bin_range.bytes)
-		__libc_free(p); /* NULL too */
-	else if (__builtin_expect(!bin_push(p, offset), 0))
+	if ((offset = (uintptr_t) p - bin_range.base) >= bin_range.bytes) {
+		if (__builtin_expect(bin_self.space == NULL, 1) || !interpose_is_wild(p, site))
+			__libc_free(p); /* NULL too */
+	} else if (__builtin_expect(!bin_push(p, offset), 0))
 		alloc_free(p, site);
 }
 

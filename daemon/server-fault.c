@@ -7,15 +7,34 @@
 #include <stdio.h>
 #include <string.h>
 
+static const char *const fault_kinds[] = {
+	[HEAP_FAULT_DOUBLE_FREE] = "double free",
+	[HEAP_FAULT_INTERIOR_FREE] = "free of a pointer into the middle of a block",
+	[HEAP_FAULT_FOREIGN_FREE] = "free of a pointer that was never allocated",
+	[HEAP_FAULT_STALE_FREE] = "free of a block of a destroyed heap",
+};
+
+/* Names take longer than a plugin's call may: the record of the fault itself has the bare address. */
+void
+server_tell_place(const char *plugin, enum heap_fault_kind kind, uint64_t count, const struct supervisor_place *place,
+		  void *ctx UNUSED)
+{
+	const char *slash = strrchr(place->file, '/'), *function = place->function[0] != '\0' ? place->function : "?";
+	char where[300], number[24];
+
+	if (place->file[0] != '\0')
+		(void) snprintf(where, sizeof(where), "%s:%d", slash != NULL ? slash + 1 : place->file, place->line);
+	else
+		(void) snprintf(where, sizeof(where), "%s+%#" PRIx64, place->module, place->offset);
+	(void) snprintf(number, sizeof(number), "%" PRIu64, count);
+	event_log(EVENT_BAD_FREE,
+		  LOG_FIELDS({"MTLSD_PLUGIN", plugin}, {"MTLSD_FUNCTION", function}, {"MTLSD_PLACE", where}),
+		  "plugin %s: %s: by %s at %s (%s so far)", plugin, fault_kinds[kind], function, where, number);
+}
+
 void
 server_tell_fault(const struct heap_fault *fault, void *ctx)
 {
-	static const char *const kinds[] = {
-		[HEAP_FAULT_DOUBLE_FREE] = "double free",
-		[HEAP_FAULT_INTERIOR_FREE] = "free of a pointer into the middle of a block",
-		[HEAP_FAULT_FOREIGN_FREE] = "free of a pointer that was never allocated",
-		[HEAP_FAULT_STALE_FREE] = "free of a block of a destroyed heap",
-	};
 	char plugin[64], instance[24] = "";
 
 	if (ctx != NULL)
@@ -25,6 +44,6 @@ server_tell_fault(const struct heap_fault *fault, void *ctx)
 		snprintf(instance, sizeof(instance), "%s", strchr(fault->heap, '#') + 1);
 	event_log(EVENT_BAD_FREE,
 		  LOG_FIELDS({"MTLSD_PLUGIN", plugin}, {"MTLSD_INSTANCE", *instance != '\0' ? instance : NULL}),
-		  "plugin %s: %s (%p, heap %s, called from %#" PRIxPTR "), ignored", plugin, kinds[fault->kind],
+		  "plugin %s: %s (%p, heap %s, called from %#" PRIxPTR "), ignored", plugin, fault_kinds[fault->kind],
 		  fault->block, fault->heap, fault->site);
 }

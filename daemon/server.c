@@ -226,6 +226,7 @@ start_parts(struct server *server, struct error *error)
 	r = supervisor_new(config->daemon.run_directory, &server->supervisor, error);
 	if (r == 0) {
 		heap_on_fault(server_tell_fault, server->supervisor);
+		supervisor_on_fault_place(server->supervisor, server_tell_place, NULL);
 		r = request_service_new(server->supervisor, &server->service);
 		if (r == 0)
 			r = accesslog_new(&server->accesslog);

@@ -219,6 +219,9 @@ undo_prepare(struct change *change)
 static void
 switch_all(struct change *change)
 {
+	for (size_t i = 0; i < change->taken; i++)
+		if (change->supervisor->units[i]->fresh != NULL)
+			supervisor_name_faults(change->supervisor, change->supervisor->units[i]);
 	for (size_t i = 0; i < change->taken; i++) {
 		struct unit *unit = change->supervisor->units[i];
 		if (unit->fresh == NULL)

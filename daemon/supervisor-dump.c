@@ -207,7 +207,8 @@ escape_list_clear(struct escape_list *list)
 /* --- the calls --------------------------------------------------------------------------------------------------- */
 
 static int
-dump_capture(const struct capture *capture, struct unit *unit, struct instance *instance, struct supervisor_dump *dump)
+dump_capture(const struct capture *capture, struct unit *unit, struct instance *instance, bool peak,
+	     struct supervisor_dump *dump)
 {
 	const struct image_mapping *mapping = instance_mapping(instance);
 	CLEANUP(places_clear) struct places places = {0};
@@ -215,7 +216,8 @@ dump_capture(const struct capture *capture, struct unit *unit, struct instance *
 	const struct capture_half *own = &capture->own, *foreign = &capture->foreign;
 	size_t sites = own->profile->count + (foreign->profile != NULL ? foreign->profile->count : 0);
 
-	scope_escapes(instance_space(instance), gather_escape, &escapes);
+	if (!peak) /* what has escaped by now is not of that moment */
+		scope_escapes(instance_space(instance), gather_escape, &escapes);
 	int r = escapes.result;
 	if (r == 0)
 		r = gather_half(own, mapping, &places);
@@ -287,7 +289,7 @@ dump_unit(struct supervisor *supervisor, const char *name, uint32_t min_age, boo
 		dump->plugin.foreign = capture->foreign.usage;
 	}
 	if (r == 0)
-		r = dump_capture(capture, unit, visit.instance, dump);
+		r = dump_capture(capture, unit, visit.instance, peak, dump);
 	plugin_leave(&visit);
 	if (r == -ENODATA)
 		return error_set(error, r,

@@ -43,6 +43,8 @@ struct unit {
 	struct {
 		uint64_t count;
 		uintptr_t site; /* of the last one */
+		bool named;     /* place is of that site */
+		struct supervisor_place place;
 	} faults[HEAP_FAULT_STALE_FREE + 1]; /* under lock alone, as the one below */
 	bool fault_pending;                  /* the instance is to be replaced */
 	bool sampling_set; /* by an operator, to: */
@@ -63,8 +65,11 @@ struct supervisor {
 	size_t count;
 	atomic_uint_fast64_t last_number; /* of instances, over all plugins: names are never reused */
 	struct pool *undertaker, *watcher;
-	struct pool_job peaks;
-	atomic_bool peaking;
+	struct pool_job peaks, naming;
+	atomic_bool peaking, is_naming;
+	void (*placed)(const char *plugin, enum heap_fault_kind kind, uint64_t count,
+		       const struct supervisor_place *place, void *ctx);
+	void *placed_ctx;
 	struct pool_job burial;
 	atomic_bool burying;
 };
@@ -80,7 +85,11 @@ int unit_enter(struct supervisor *supervisor, const char *name, struct unit **re
 	       struct error *error);
 /* supervisor-peak.c, on the watcher's thread: heaps may be large, and plugins many. */
 void supervisor_look_for_peaks(struct pool_job *job);
-/* supervisor-fault.c: with lock held, whether an instance is to be replaced now; on the watcher's thread, doing it. */
+/* supervisor-fault.c: finds the names of where bad frees were called, and tells them: afterwards the instance, whose
+ * addresses they are, may end. With lock held, whether there are any to find; on the watcher's thread, all of them. */
+void supervisor_name_faults(struct supervisor *supervisor, struct unit *unit);
+bool supervisor_faults_unnamed(const struct supervisor *supervisor);
+void supervisor_name_all(struct pool_job *job);
 /* With supervisor.lock held. */
 void unit_view(struct unit *unit, struct supervisor_plugin *ret);
 

@@ -339,6 +339,7 @@ replace(struct supervisor *supervisor, struct unit *unit, bool reread, uint64_t 
 		return error_set(error, r, "%s%s", why.text, current != NULL ? "; the old instance keeps serving" : "");
 	}
 	report.new_instance = instance_number(unit->fresh);
+	supervisor_name_faults(supervisor, unit);
 	struct instance *before = promote(supervisor, unit);
 	pthread_mutex_lock(&supervisor->lock);
 	unit->restarts[reason]++;
@@ -422,6 +423,7 @@ supervisor_disable(struct supervisor *supervisor, const char *name, struct super
 	unit->enabled = false;
 	unit->state = SUPERVISOR_DISABLED;
 	pthread_mutex_unlock(&supervisor->lock);
+	supervisor_name_faults(supervisor, unit);
 	struct instance *before = plugin_switch(unit->plugin, NULL);
 	report.old_instance = before != NULL ? instance_number(before) : 0;
 	unit_retire(supervisor, unit, before, unit->config->drain_timeout, &report);
@@ -484,7 +486,10 @@ supervisor_tick(struct supervisor *supervisor)
 	pthread_mutex_lock(&supervisor->lock);
 	for (size_t i = 0; i < supervisor->count; i++)
 		zombies |= supervisor->units[i]->zombies != NULL;
+	bool unnamed = supervisor_faults_unnamed(supervisor);
 	pthread_mutex_unlock(&supervisor->lock);
+	if (unnamed && !atomic_exchange(&supervisor->is_naming, true))
+		pool_push(supervisor->watcher, &supervisor->naming);
 	if (zombies && !atomic_exchange(&supervisor->burying, true))
 		pool_push(supervisor->undertaker, &supervisor->burial);
 	if (!atomic_exchange(&supervisor->peaking, true))
@@ -531,6 +536,7 @@ supervisor_new(const char *run_directory, struct supervisor **ret, struct error 
 	pthread_mutex_init(&supervisor->lock, NULL);
 	supervisor->burial.work = bury_zombies;
 	supervisor->peaks.work = supervisor_look_for_peaks;
+	supervisor->naming.work = supervisor_name_all;
 	if (asprintf(&supervisor->directory, "%s/instances", run_directory) < 0) {
 		supervisor->directory = NULL;
 		return error_set(error, -ENOMEM, "out of memory");

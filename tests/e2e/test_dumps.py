@@ -8,7 +8,7 @@ import subprocess
 import warnings
 
 import pytest
-from harness import CtlError, HEAP_LAYER, ROOT, default_route, wait_for
+from harness import BUILD, CtlError, HEAP_LAYER, ROOT, default_route, wait_for
 from plugin_view import plugin, settled
 
 pytestmark = pytest.mark.skipif(not HEAP_LAYER, reason="nothing is attributed without the heap layer")
@@ -54,6 +54,16 @@ def test_escapes_keep_the_name_of_a_route_that_moves_in_the_configuration(daemon
     requests(d, "/two", 2)
     settled(d, "leak")
     assert [(row["route"], row["blocks"]) for row in d.ctl("escapes", "leak")["escapes"]] == [("two", 7)]
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_escapes_of_requests_that_end_on_another_thread(daemon, keep):
+    d = daemon(plugins=[plugin("slow", config={"delay": "1ms", "keep": keep})])
+    requests(d, "/slow", 25)
+    settled(d, "slow")
+    rows = d.ctl("escapes", "slow")["escapes"]
+    assert [(row["route"], row["status"], row["blocks"], row["requests"], row["function"]) for row in rows] == (
+        [("slow", "2xx", 25, 25, "slow_request")] if keep else [])
 
 
 def test_escapes_of_nothing_and_of_nobody(daemon):
@@ -254,6 +264,39 @@ def test_a_format_that_is_written_needs_somewhere_to_go(daemon):
         link.call("io.mtlsd.Control.Dump", {"plugin": "leak", "format": "pprof"})
 
 
+def test_no_contents_of_blocks_are_written(daemon, tmp_path):
+    word = "KEEPTHISTOYOURSELF"
+    d = daemon(plugins=[plugin("cache")])
+    client = d.client()
+    client.get("/cache/first")  # which the plugin itself tells of
+    for number in range(20):
+        client.get(f"/cache/{word}{number}")
+    settled(d, "cache")
+    assert any(site["function"] == "cache_keep" for site in d.ctl("dump", "cache")["sites"])
+    for form in ("text", "json", "folded", "pprof"):
+        d.ctl("dump", "cache", "--format", form, "--output", tmp_path / form)
+        written = (tmp_path / form).read_bytes()
+        written = gzip.decompress(written) if form == "pprof" else written
+        assert b"cache_keep" in written and word.encode() not in written, form
+
+
+def test_a_stripped_plugin_is_told_by_module_offset_and_build_id(daemon, tmp_path):
+    path = tmp_path / "bare.so"
+    subprocess.run(["strip", "--strip-all", "-o", path, BUILD / "tests/plugins/leak.so"], check=True)
+    full = daemon(plugins=[plugin("leak", config={"bytes": 4000})])
+    d = daemon(plugins=[dict(plugin("leak", config={"bytes": 4000}), path=str(path))])
+    for one in (full, d):
+        requests(one, "/leak", 20)
+        settled(one, "leak")
+    known, site = (one.ctl("dump", "leak")["sites"][0] for one in (full, d))
+    assert (known["function"], known["line"] > 0) == ("leak_keep", True)
+    assert "function" not in site and "file" not in site
+    # The same code at the same place: who has the debug information can look it up.
+    assert (site["build_id"], site["offset"], site["objects"]) == (known["build_id"], known["offset"], 20)
+    assert site["module"] == "bare.so" and site["place"] == f"bare.so+{site['offset']:#x}"
+    assert f"bare.so+{site['offset']:#x}" in d.ctl_text("dump", "leak")
+
+
 # --- then and now -----------------------------------------------------------------------------------------------------
 
 
@@ -298,6 +341,8 @@ def test_only_old_blocks_are_shown_on_request(daemon):
                    if site.get("function") == "leak_keep")
     assert d.ctl("dump", "leak")["epoch"] == epoch
     assert (kept(0), kept(1), kept(40), kept(99), kept(epoch)) == (100, 99, 60, 1, 0)
+    assert "min_age" not in d.ctl("dump", "leak") and d.ctl("dump", "leak", "--min-age", 40)["min_age"] == 40
+    assert re.search(r"only from age +40\n", d.ctl_text("dump", "leak", "--min-age", 40))
 
 
 def test_the_peak_is_kept(daemon):
@@ -320,6 +365,7 @@ def test_the_peak_is_kept(daemon):
     after = d.ctl("dump", "cache", "--peak")
     assert after["sites"] == before["sites"] and after["epoch"] == before["epoch"]
     assert after["taken"] == before["taken"] > 0
+    assert "escaped_bytes" not in after  # that would be a count of now
     assert sum(site["bytes"] for site in after["sites"] if site["scope"] != "foreign") == after["live_bytes"]
     assert "peak of" in d.ctl_text("dump", "cache", "--peak")
     # A peak belongs to an instance.
@@ -356,6 +402,37 @@ def test_bad_frees_are_told_by_kind_and_place_and_ignored(daemon):
     for row in faults.values():
         assert re.match(r"(free_at|doublefree_request)", row["function"]) and row["place"].startswith("doublefree.c:")
     assert shown["plugin"]["instance"] == 1 and shown["restarts"]["crash"] == 0
+
+
+def test_what_no_allocator_gave_is_not_freed(daemon):
+    d = daemon(plugins=[plugin("doublefree")])
+    client = d.client()
+
+    def where(what):
+        return int(client.get(f"/doublefree/keep/{what}")[2])
+    old = where("block")
+    d.ctl("restart", "doublefree")
+    assert "faults" not in d.ctl("show", "doublefree") or d.ctl("show", "doublefree")["faults"] == []
+    bad = {"free of a destroyed heap's block": [old, old + 3],
+           "free of what was never allocated": [where("static"), where("stack"), where("static") + 1,
+                                                where("block") + (1 << 24)]}
+    for addresses in bad.values():
+        for address in addresses:
+            assert client.get(f"/doublefree/at/{address}")[0] == 200
+    faults = {row["kind"]: row for row in settled(d, "doublefree")["faults"]}
+    assert {kind: row["count"] for kind, row in faults.items()} == {kind: len(rows) for kind, rows in bad.items()}
+    assert {row["place"].partition(":")[0] for row in faults.values()} == {"doublefree.c"}
+
+
+def test_where_a_bad_free_was_is_known_when_its_instance_is_gone(daemon):
+    d = daemon(plugins=[plugin("doublefree")])
+    requests(d, "/doublefree/double", 3)
+    before = settled(d, "doublefree")["faults"]
+    assert before[0]["place"].startswith("doublefree.c:")
+    d.ctl("restart", "doublefree")
+    assert d.ctl("show", "doublefree")["faults"] == before
+    said = wait_for(lambda: [line for line in d.log() if "so far" in line], "the record with names")
+    assert f"plugin doublefree: double free: by {before[0]['function']} at {before[0]['place']}" in said[0]
 
 
 def test_an_instance_is_replaced_for_its_faults_within_its_budget(daemon):

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* doublefree - frees wrongly on demand: /double twice, /interior not at the start of a block. Both must be noticed,
- * blamed on this plugin and do no harm.
+/* doublefree - frees wrongly on demand: /double twice, /interior not at the start of a block, /at/NUMBER whatever is
+ * there. All must be noticed, blamed on this plugin and do no harm. /keep/WHAT tells where something is: a block
+ * (kept), static data, the stack.
  */
 #include "fixture.h"
 
-#include <stdint.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 static const mtlsd_host *host;
 
 static int
-doublefree_init(const mtlsd_host *given, mtlsd_instance *self FIXTURE_UNUSED,
-		const mtlsd_config *config FIXTURE_UNUSED, void **user FIXTURE_UNUSED, char *error FIXTURE_UNUSED,
-		size_t error_size FIXTURE_UNUSED)
+doublefree_init(const mtlsd_host *given, mtlsd_instance *self FIXTURE_UNUSED, const mtlsd_config *config FIXTURE_UNUSED,
+		void **user FIXTURE_UNUSED, char *error FIXTURE_UNUSED, size_t error_size FIXTURE_UNUSED)
 {
 	host = given;
 	return 0;
@@ -28,11 +28,22 @@ free_at(uintptr_t address)
 static mtlsd_action
 doublefree_request(void *user FIXTURE_UNUSED, mtlsd_request *request)
 {
-	const char *path = host->path(request);
+	const char *path = host->path(request), *at = strstr(path, "/at/");
+	char text[32];
 	volatile uintptr_t address = (uintptr_t) malloc(256);
 
 	if (!address)
 		return MTLSD_FAIL;
+	if (strstr(path, "/keep/")) {
+		if (fixture_ends_with(path, "/static"))
+			address = (uintptr_t) &host;
+		if (fixture_ends_with(path, "/stack"))
+			address = (uintptr_t) text;
+		snprintf(text, sizeof(text), "%ju\n", (uintmax_t) address);
+		return fixture_answer(host, request, 200, text);
+	}
+	if (at)
+		free_at((uintptr_t) strtoumax(at + strlen("/at/"), NULL, 10));
 	if (fixture_ends_with(path, "/interior"))
 		free_at(address + 16);
 	free_at(address);

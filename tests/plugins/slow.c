@@ -21,6 +21,7 @@ static const mtlsd_host *host;
 static mtlsd_instance *self;
 static int64_t delay;
 static const char *gate, *trace;
+static int keep;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards jobs, stopping */
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static struct job *jobs;
@@ -30,9 +31,12 @@ static int deferred, finished, reasons[4], outcomes[2];
 
 static const mtlsd_option options[] = {
 	{.name = "delay", .type = MTLSD_OPTION_DURATION, .fallback = "20ms", .help = "How long an answer takes."},
-	{.name = "gate", .type = MTLSD_OPTION_STRING, .max = 4096,
+	{.name = "gate",
+	 .type = MTLSD_OPTION_STRING,
+	 .max = 4096,
 	 .help = "Answer once this file exists, whatever the delay."},
 	{.name = "trace", .type = MTLSD_OPTION_STRING, .max = 4096, .help = "File that is told of cancel, done, fini."},
+	{.name = "keep", .type = MTLSD_OPTION_BOOL, .fallback = "no", .help = "Forget to free the job of a request."},
 	{.name = NULL},
 };
 
@@ -66,7 +70,8 @@ job_finish(struct job *job)
 	mtlsd_request *request = job->request;
 	int cancelled = job->cancelled;
 
-	free(job);
+	if (!keep)
+		free(job);
 	/* After finish the request may be gone. */
 	if (cancelled)
 		host->finish(request, MTLSD_FAIL);
@@ -116,6 +121,7 @@ slow_init(const mtlsd_host *given, mtlsd_instance *instance, const mtlsd_config 
 	delay = host->config_int(config, "delay") * 1000;
 	gate = host->config_string(config, "gate");
 	trace = host->config_string(config, "trace");
+	keep = (int) host->config_int(config, "keep");
 	deferred = host->counter(self, "deferred", "requests deferred");
 	finished = host->counter(self, "finished", "requests finished");
 	reasons[MTLSD_CLIENT_GONE] = host->counter(self, "cancel_gone", "cancels: client gone");

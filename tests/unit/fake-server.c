@@ -445,6 +445,17 @@ supervisor_escapes(struct supervisor *supervisor, const char *name, struct super
 }
 
 int
+supervisor_fault_place(struct supervisor *supervisor, const char *name, enum heap_fault_kind kind,
+		       struct supervisor_place *ret)
+{
+	(void) supervisor;
+	(void) name;
+	(void) kind;
+	(void) ret;
+	return -ENOENT;
+}
+
+int
 supervisor_resolve(struct supervisor *supervisor, const char *name, uintptr_t address, struct supervisor_place *ret,
 		   struct error *error)
 {
