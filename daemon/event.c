@@ -102,6 +102,11 @@ static const struct event_row rows[] = {
 		 "The record says what and from where; nothing was freed, so the daemon goes on. It is a fault of\n"
 		 "the plugin: mtlsctl show @MTLSD_PLUGIN@ counts them. memory.on_fault says whether its instance is\n"
 		 "replaced for it."},
+	[EVENT_BAD_FREE_PLACE] =
+		{"bad-free-place", "e70ea3ad8866497aa02ef0bf5e149b07", LOG_ERR, 10,
+		 "Plugin @MTLSD_PLUGIN@ frees what it must not in @MTLSD_FUNCTION@",
+		 "The call is at @MTLSD_PLACE@. This is said once for each new place, within a second or two of the\n"
+		 "record of what happened; mtlsctl show @MTLSD_PLUGIN@ says it again."},
 	[EVENT_POLICY_CHANGED] =
 		{"policy-changed", "9f46a44324a041e69f464163c880397d", LOG_NOTICE, 0, "Who may connect has changed",
 		 "Authorities, revoked certificates or the rules of routes are others than before: earlier session\n"

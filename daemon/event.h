@@ -35,6 +35,7 @@ enum event_kind {
 	/* From here on not of one plugin, and not in its history. */
 	EVENT_DOWN,
 	EVENT_BAD_FREE,
+	EVENT_BAD_FREE_PLACE,
 	EVENT_POLICY_CHANGED,
 	EVENT_CLIENT_CUT,
 	EVENT_CLIENT_REFUSED,

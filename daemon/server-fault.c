@@ -27,7 +27,7 @@ server_tell_place(const char *plugin, enum heap_fault_kind kind, uint64_t count,
 	else
 		(void) snprintf(where, sizeof(where), "%s+%#" PRIx64, place->module, place->offset);
 	(void) snprintf(number, sizeof(number), "%" PRIu64, count);
-	event_log(EVENT_BAD_FREE,
+	event_log(EVENT_BAD_FREE_PLACE,
 		  LOG_FIELDS({"MTLSD_PLUGIN", plugin}, {"MTLSD_FUNCTION", function}, {"MTLSD_PLACE", where}),
 		  "plugin %s: %s: by %s at %s (%s so far)", plugin, fault_kinds[kind], function, where, number);
 }
