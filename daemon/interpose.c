@@ -115,13 +115,13 @@ interpose_resize(void *p, size_t size, uintptr_t site)
 		return interpose_take(size, site);
 	if (!alloc_is_ours(p)) {
 		void *plain;
+		if (__builtin_expect(bin_self.space != NULL, 0) && interpose_is_wild(p, site)) {
+			errno = ENOMEM;
+			return NULL;
+		}
 		while ((plain = __libc_realloc(p, size)) == NULL && size != 0 && interpose_again(size, site))
 			;
 		return plain;
-		if (__builtin_expect(bin_self.space == NULL, 1) || !interpose_is_wild(p, site))
-			return __libc_realloc(p, size);
-		errno = ENOMEM;
-		return NULL;
 	}
 	if (size == 0) { /* as the C library does */
 		interpose_drop(p, site);
