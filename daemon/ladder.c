@@ -214,7 +214,7 @@ ladder_read(const struct ladder *ladder, struct signals_history *ret)
 	/* From the newest back in time, which is from level to level upwards. */
 	for (unsigned level = 0; level < SIGNALS_SCALES; level++) {
 		const struct ladder_step *steps = level == 0 ? ladder->first : ladder->next[level - 1];
-		struct signals_block below[LADDER_FIRST / 2];
+		struct signals_block below[LADDER_FIRST / 2] = {0};
 		unsigned own = ladder->count[level], pairs = count / 2;
 		for (unsigned i = 0; i < pairs; i++)
 			below[i] = block_join(&view[2 * i], &view[2 * i + 1]);
