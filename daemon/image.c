@@ -353,26 +353,47 @@ image_unmap(struct image_mapping *mapping, struct scope_space *space)
 	return image_gone(mapping) ? 0 : -EBUSY;
 }
 
+static bool
+line_is_of(const char *line, const struct image_mapping *mapping)
+{
+	uint64_t start, end, inode;
+	unsigned major, minor;
+
+	return sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %*s %x:%x %" SCNu64, &start, &end, &major, &minor, &inode) ==
+		       5 &&
+	       /* inodes are per file system */
+	       inode == mapping->inode && start < mapping->end && end > mapping->start;
+}
+
+/* Without a stream, which would need memory: an instance must not stay for want of it. */
 bool
 image_gone(const struct image_mapping *mapping)
 {
-	FILE *maps = fopen("/proc/self/maps", "re");
-	if (maps == NULL)
+	CLEANUP_CLOSE int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	char text[8192];
+	size_t used = 0;
+
+	if (fd < 0)
 		return false; /* what cannot be proved is not so */
-	bool gone = true;
-	char line[512];
-	while (gone && fgets(line, sizeof(line), maps) != NULL) {
-		uint64_t start, end, inode;
-		unsigned major, minor;
-		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %*s %*s %x:%x %" SCNu64, &start, &end, &major, &minor,
-			   &inode) != 5)
+	for (;;) {
+		ssize_t n = read(fd, text + used, sizeof(text) - 1 - used);
+		if (n < 0 && errno == EINTR)
 			continue;
-		if (inode == mapping->inode && start < mapping->end &&
-		    end > mapping->start) /* inodes are per file system */
-			gone = false;
+		if (n < 0 || used == sizeof(text) - 1) /* a line that does not fit is none the kernel writes */
+			return false;
+		if (n == 0)
+			return true;
+		used += (size_t) n;
+		text[used] = '\0';
+		char *line = text;
+		for (char *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+			*end = '\0';
+			if (line_is_of(line, mapping))
+				return false;
+		}
+		used -= (size_t) (line - text);
+		memmove(text, line, used);
 	}
-	fclose(maps);
-	return gone;
 }
 
 void

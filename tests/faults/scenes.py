@@ -514,7 +514,7 @@ def commands(subject):
         Command(subject, "log-level", "LogLevel", dict(level="info")),
         Command(subject, "check-config", "CheckConfig", config),
         Command(subject, "evict", "Evict", dict(plugin="cache")),
-        Command(subject, "restart", "Restart", dict(plugin="leak")),
+        Command(subject, "restart", "Restart", dict(plugin="whoami")),
         Command(subject, "restart-dry", "Restart", dict(plugin="leak", dry_run=True)),
         Command(subject, "disable", "Disable", dict(plugin="echo")),
         Command(subject, "enable", "Enable", dict(plugin="echo"), prepare=disable),
@@ -647,8 +647,8 @@ class Plugins(Reload):
         if len(plugins) == len(daemon.config["plugins"]):
             plugins.append(dict(name="more", path=harness.plugin_path("hold.so")))
         for plugin in plugins:
-            if plugin["name"] == "leak":
-                plugin["config"] = dict(bytes=48 - plugin["config"]["bytes"])
+            if plugin["name"] == "echo":
+                plugin["config"] = dict(prefix="" if plugin.get("config", {}).get("prefix") else "so: ")
         daemon.config["plugins"] = plugins
         daemon.write()
         self.generation = self.subject.call("Status")["generation"]
