@@ -199,7 +199,7 @@ int supervisor_look(struct supervisor *supervisor, size_t index,
 /* From the heaps' fault handler, on the faulting thread: counts by kind; supervisor_look tells of it with
  * memory.on_fault: restart. */
 void supervisor_fault(struct supervisor *supervisor, const struct heap_fault *fault);
-/* Where the last bad free of that kind was called, which outlives the instance that did it. -ENOENT: not known (yet). */
+/* Where the last bad free of that kind was called: outlives the instance that did it. -ENOENT: not known (yet). */
 int supervisor_fault_place(struct supervisor *supervisor, const char *name, enum heap_fault_kind kind,
 			   struct supervisor_place *ret);
 /* placed: on a thread of the supervisor's, once for each new place that frees badly. Set before the first tick. */
