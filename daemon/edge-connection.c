@@ -199,6 +199,7 @@ connection_retire(struct edge_connection *connection)
 	edge_send_forget(connection);
 	free(connection->ahead);
 	connection->ahead = NULL;
+	flight_free(&connection->held);
 }
 
 /* A socket that is closed with unread bytes sends a reset, and a reset makes the client's kernel forget what it has not

@@ -124,7 +124,9 @@ connection_opened(struct edge_connection *connection)
 static int
 handshake_wait(struct edge_connection *connection)
 {
-	bool reading = gnutls_record_get_direction(connection->session) == 0;
+	bool reading = gnutls_record_get_direction(connection->session) == 0 && !connection->held;
+	if (reading)
+		edge_socket_wait(connection);
 	/* Before it is watched: its next turn may come at once. */
 	edge_turn_give(connection);
 	return edge_suspend(connection, EDGE_FOR_PEER, reading ? EPOLLIN | EPOLLRDHUP : EPOLLOUT)
@@ -149,13 +151,32 @@ handshake_step(struct edge_connection *connection)
 	return GNUTLS_E_INTERRUPTED;
 }
 
+/* The same, and what there is to say to it leaves at once. */
+static int
+handshake_fly(struct edge_connection *connection)
+{
+	if (connection->shaken)
+		return GNUTLS_E_SUCCESS;
+	flight_begin();
+	int result = handshake_step(connection);
+	int r = flight_end(connection->fd, &connection->held);
+	if (r == 0 || (gnutls_error_is_fatal(result) && result != GNUTLS_E_SUCCESS))
+		return result;
+	connection->shaken = result == GNUTLS_E_SUCCESS;
+	return r == -EAGAIN ? GNUTLS_E_AGAIN : GNUTLS_E_PUSH_ERROR;
+}
+
 int
 gnutls_handshake(gnutls_session_t session)
 {
 	struct edge_connection *connection = edge_table_find(session);
 	if (!connection)
 		return call_handshake(session);
-	int result = handshake_step(connection);
+	edge_socket_wake(connection);
+	int r = flight_continue(connection->fd, &connection->held);
+	if (r < 0 && r != -EAGAIN)
+		return GNUTLS_E_PUSH_ERROR;
+	int result = r < 0 ? GNUTLS_E_AGAIN : handshake_fly(connection);
 	if (result == GNUTLS_E_SUCCESS)
 		return connection_opened(connection);
 	return result == GNUTLS_E_AGAIN ? handshake_wait(connection) : result;

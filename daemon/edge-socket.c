@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What lies between GnuTLS and the socket: reading ahead, and no socket options a request.
+/* What lies between GnuTLS and the socket: reading ahead, flights in one write, and no socket options a request.
  *
  * GnuTLS asks for the five bytes of a record's header, then for the rest. A record is a request more often than not, so
  * that one call fetches both, into a buffer of the thread. What GnuTLS does not take before it returns (the request
@@ -69,13 +69,48 @@ socket_pull(gnutls_transport_ptr_t pointer, void *data, size_t size)
 	return (ssize_t) take(ahead.bytes, &ahead.used, ahead.length, data, size);
 }
 
+static ssize_t
+socket_push(gnutls_transport_ptr_t pointer, const giovec_t *parts, int count)
+{
+	struct edge_connection *connection = edge_table_of((int) (intptr_t) pointer);
+	ssize_t n = flight_write(connection->fd, &connection->held, parts, (size_t) count);
+	connection->spoke = true;
+	if (n < 0)
+		gnutls_transport_set_errno(connection->session, errno);
+	return n;
+}
+
 void
 edge_socket_attach(struct edge_connection *connection)
 {
-	/* The way out stays GnuTLS's own, which knows the descriptor. */
+	/* The way out knows the descriptor, by which the table finds the connection of a session. */
 	gnutls_transport_set_ptr2(connection->session, (gnutls_transport_ptr_t) connection,
 				  (gnutls_transport_ptr_t) (intptr_t) connection->fd);
 	gnutls_transport_set_pull_function(connection->session, socket_pull);
+	gnutls_transport_set_vec_push_function(connection->session, socket_push);
+}
+
+/* After a flight the peer has much to say before we can go on, its Finished at the least. Clients that are careful
+ * about the boxes on the way send the six bytes of a ChangeCipherSpec alone before it (RFC 8446, D.4), and nobody needs
+ * to be woken for those. Only while nothing of what is awaited was read: else the end of a message could be as short.
+ */
+void
+edge_socket_wait(struct edge_connection *connection)
+{
+	const int enough = 7;
+	if (!connection->spoke)
+		return;
+	connection->patient = setsockopt(connection->fd, SOL_SOCKET, SO_RCVLOWAT, &enough, sizeof(enough)) == 0;
+}
+
+void
+edge_socket_wake(struct edge_connection *connection)
+{
+	const int any = 1;
+	connection->spoke = false;
+	if (connection->patient)
+		(void) setsockopt(connection->fd, SOL_SOCKET, SO_RCVLOWAT, &any, sizeof(any));
+	connection->patient = false;
 }
 
 void

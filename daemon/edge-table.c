@@ -94,6 +94,12 @@ edge_table_find(gnutls_session_t session)
 	return slots[out].connection;
 }
 
+struct edge_connection *
+edge_table_of(int fd)
+{
+	return slots[fd].connection;
+}
+
 bool
 edge_table_serves(int fd)
 {

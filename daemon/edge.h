@@ -18,6 +18,7 @@
 #include "connection.h"
 #include "deadline.h"
 #include "endpoint.h"
+#include "flight.h"
 #include "gate.h"
 #include "handshake.h"
 #include "identity-cache.h"
@@ -129,6 +130,10 @@ struct edge_connection {
 	struct handshake handshake;
 	struct gate *gate;
 	struct edge_ahead *ahead;      /* edge-socket.c: read, not yet taken by GnuTLS */
+	struct flight *held;           /* edge-socket.c: of a handshake's messages, could not leave yet */
+	bool shaken;                   /* the handshake is over but for those */
+	bool spoke;                    /* edge-socket.c: something was written since it was last asked */
+	bool patient;                  /* edge-socket.c: the kernel waits for more than a few bytes */
 	struct edge_unsent *unsent;    /* edge-send.c: could not leave yet */
 	const struct response *answer; /* its fields are still to go out */
 	size_t staged;                 /* bytes of a head that waits for its body */
@@ -181,6 +186,8 @@ void edge_table_remove(struct edge_connection *connection);
 bool edge_table_claim(struct edge_connection *connection);
 /* The connection a session of ours belongs to; NULL for a session that is somebody else's. Serving thread only. */
 struct edge_connection *edge_table_find(gnutls_session_t session);
+/* The connection of a descriptor whose session is being served. Serving thread only. */
+struct edge_connection *edge_table_of(int fd);
 /* True if the descriptor is that of a session of ours. */
 bool edge_table_serves(int fd);
 /* On the thread that has just been handed the connection. */
@@ -271,6 +278,9 @@ void edge_record_next(struct edge_connection *connection);
 
 /* edge-socket.c: between GnuTLS and the socket. */
 void edge_socket_attach(struct edge_connection *connection);
+/* Before a handshake waits for its peer, and before it goes on. */
+void edge_socket_wait(struct edge_connection *connection);
+void edge_socket_wake(struct edge_connection *connection);
 /* Before each call of GnuTLS that may read. */
 void edge_socket_begin(void);
 /* After it: true if it got all there was. Only then is its "again" to be believed. */

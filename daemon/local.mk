@@ -72,7 +72,7 @@ mtlsd_tls = \
 mtlsd_edge = \
 	daemon/handover.c daemon/handover.h daemon/listener.c daemon/listener.h daemon/peer-limit.c daemon/peer-limit.h \
 	$(mtlsd_tls) daemon/edge.h daemon/edge-connection.c \
-	daemon/edge-exchange.c daemon/edge-recheck.c daemon/edge-record.c daemon/edge-send.c daemon/edge-serve.c daemon/edge-socket.c \
+	daemon/flight.c daemon/flight.h daemon/edge-exchange.c daemon/edge-recheck.c daemon/edge-record.c daemon/edge-send.c daemon/edge-serve.c daemon/edge-socket.c \
 	daemon/edge-table.c daemon/edge-turn.c daemon/edge-watch.c daemon/tls-watch.c daemon/tls-watch.h daemon/tls-keeper.c daemon/tls-keeper.h \
 	daemon/endpoint.c daemon/endpoint.h
 mtlsd_commands = \

@@ -13,7 +13,7 @@ import subprocess
 
 import harness
 import pytest
-from client import Crowd
+from client import Crowd, make_context
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -890,6 +890,58 @@ def test_reloads_under_load(daemon, pki, rounds, tmp_path):
     crl.write_bytes(pathlib.Path(pki.crl).read_bytes())
     d = daemon(tls=dict(certificate=files.certificate, key=files.key, client_crl=str(crl)))
     flat_reloads(d, pki, files, crl, rounds)
+
+
+def unread(d, ours):
+    """Bytes the daemon's kernel keeps for it, of the connection from this port."""
+    ends = f":{d.port():04X}", f":{ours:04X}"
+    for line in pathlib.Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[1].endswith(ends[0]) and fields[2].endswith(ends[1]):
+            return int(fields[4].split(":")[1], 16)
+    return None
+
+
+def go_on(session):
+    try:
+        session.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("head, tail", [(1, 1), (6, 6), (7, 3), (0, 5)])
+def test_flights_in_pieces(daemon, pki, version, head, tail):
+    """The daemon's flight arrives as one; ours may come in pieces of any size, and none of them is forgotten."""
+    d = daemon()
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    session = make_context(pki.ca, pki.client(), version).wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with socket.create_connection(("127.0.0.1", d.port()), timeout=harness.PATIENCE) as tcp:
+        tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        ours = tcp.getsockname()[1]
+        go_on(session)
+        tcp.sendall(outgoing.read())
+        incoming.write(tcp.recv(65536))
+        go_on(session)
+        flight = outgoing.read()
+        assert len(flight) > 500, "more than one write, or it is not all there"
+        for piece in (flight[:head], flight[head:-tail]):
+            tcp.sendall(piece)
+            if len(piece) > 6:
+                wait_for(lambda: unread(d, ours) == 0)
+        tcp.sendall(flight[-tail:])
+        if version == "1.2":
+            incoming.write(tcp.recv(65536))
+            session.do_handshake()
+        session.write(b"GET /echo HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        tcp.sendall(outgoing.read())
+        answer = b""
+        while b"HTTP/1.1 200" not in answer:
+            incoming.write(tcp.recv(65536))
+            try:
+                answer += session.read(65536)
+            except ssl.SSLWantReadError:
+                continue
 
 
 def test_no_key_in_log_or_replies(daemon, pki):

@@ -199,7 +199,7 @@ tests_unit_test_corpus_LDADD = $(CMOCKA_LIBS) -lm
 # credentials
 if HAVE_CMOCKA
 tls_tests = \
-	tests/unit/test-hello tests/unit/test-ticket tests/unit/test-chain-cache tests/unit/test-trust tests/unit/test-trust-plain \
+	tests/unit/test-hello tests/unit/test-ticket tests/unit/test-flight tests/unit/test-chain-cache tests/unit/test-trust tests/unit/test-trust-plain \
 	tests/unit/test-credential tests/unit/test-secret tests/unit/test-tls-watch
 if HAVE_LIBCRYPTO
 tls_tests += tests/unit/test-signature
@@ -207,6 +207,8 @@ endif
 check_PROGRAMS += $(tls_tests)
 TESTS += $(tls_tests)
 endif
+tests_unit_test_flight_SOURCES = tests/unit/test-flight.c daemon/flight.c daemon/flight.h
+tests_unit_test_flight_LDADD = $(CMOCKA_LIBS)
 tests_unit_test_hello_SOURCES = tests/unit/test-hello.c daemon/hello.c
 tests_unit_test_hello_LDADD = $(CMOCKA_LIBS)
 tests_unit_test_ticket_SOURCES = tests/unit/test-ticket.c daemon/ticket.c daemon/secret.c daemon/error.c
