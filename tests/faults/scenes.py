@@ -190,7 +190,9 @@ class Subject:
         if status not in expect:
             raise Finding(f"afterwards {path} is answered {status}")
 
-    def call(self, method, parameters=None, fds=(), timeout=PATIENCE * 3):
+    def call(self, method, parameters=None, fds=()):
+        # Who comes while no descriptor is to be had stays in the queue here, too.
+        timeout = 0.5 if self.page.is_starved else PATIENCE * 3
         with varlink.Varlink(self.daemon.socket, timeout=timeout) as line:
             return line.call(f"io.mtlsd.Control.{method}", parameters, fds)
 
@@ -455,6 +457,8 @@ class Command(Scene):
                 raise Finding(f"an error without a sentence: {error}") from None
             return "refused"
         except TimeoutError:
+            if self.subject.page.is_starved:
+                return "kept waiting"
             raise Finding("the command never ends") from None
         except (OSError, ValueError):
             return "closed"
@@ -608,6 +612,9 @@ class Reload(Scene):
             self.done = None if "may be done" in json.dumps(error.parameters) else False
             return "refused"
         except TimeoutError:
+            self.done = None
+            if self.subject.page.is_starved:
+                return "kept waiting"
             raise Finding("the reload never ends") from None
         except (OSError, ValueError):
             self.done = None
