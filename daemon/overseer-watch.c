@@ -59,6 +59,7 @@ settings_of(const struct config_plugin *plugin, bool has_evict)
 	settings.probe.per_hour = (unsigned) plugin->leak.probe_per_hour;
 	settings.probe.max_load = plugin->leak.probe_load;
 	settings.probe.min_growth = plugin->leak.min_growth;
+	settings.probe.least_time = plugin->leak.warm_up / 2; /* two intervals: as long as it may take to settle */
 	return settings;
 }
 

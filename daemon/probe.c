@@ -43,7 +43,8 @@ struct probe {
 struct probe_settings
 probe_default_settings(void)
 {
-	return (struct probe_settings){.allow = true, .per_hour = 4, .max_load = 0.8, .min_growth = 32768};
+	return (struct probe_settings){
+		.allow = true, .per_hour = 4, .max_load = 0.8, .min_growth = 32768, .least_time = 30000000};
 }
 
 int
@@ -111,6 +112,8 @@ interval_choose(struct probe *probe, const struct verdict *verdict)
 	probe->wanted = limit->probe_time;
 	if (time > (double) probe->wanted)
 		probe->wanted = (uint64_t) fmin(time, (double) limit->probe_most_time / 2);
+	if (probe->wanted < probe->settings.least_time)
+		probe->wanted = probe->settings.least_time;
 }
 
 int
@@ -302,10 +305,14 @@ interval_over(const struct probe *probe, const struct signals_sample *last)
 	uint64_t requests = sample_requests(last) - sample_requests(&probe->base);
 	uint64_t time = sample_time(last) - sample_time(&probe->base);
 
-	if (requests < probe->wanted_requests && time < probe->wanted)
+	/* What is kept for a time, and then let go, is all there yet after a burst. */
+	bool lasted = time >= probe->settings.least_time;
+	if ((requests < probe->wanted_requests || !lasted) && time < probe->wanted)
 		return false;
 	/* Waits for a moment as crowded as the first, but not for ever. */
-	return crowd_matches(probe, last) || requests >= 2 * probe->wanted_requests || time >= 2 * probe->wanted;
+	return crowd_matches(probe, last) ||
+	       (requests >= 2 * probe->wanted_requests && time >= 2 * probe->settings.least_time) ||
+	       time >= 2 * probe->wanted;
 }
 
 enum probe_step

@@ -25,6 +25,7 @@ struct probe_settings {
 	unsigned per_hour;   /* probes begun in any hour, at most PROBE_PER_HOUR */
 	double max_load;     /* of the machine or the plugin's threads, 0..1: none begins above it */
 	uint64_t min_growth; /* bytes */
+	uint64_t least_time; /* microseconds an interval lasts at least, however many requests come in a burst */
 };
 enum { PROBE_PER_HOUR = 16 };
 struct probe_settings probe_default_settings(void);

@@ -33,6 +33,7 @@ setup(void **state)
 {
 	(void) state;
 	settings = probe_default_settings();
+	settings.least_time = 0;
 	sample = (struct signals_sample){.live_bytes = 1 << 20, .live_objects = 1000, .open_connections = 20};
 	sample.exposure.count[SIGNALS_REQUESTS] = 30000;
 	sample.exposure.count[SIGNALS_SECONDS] = 60 * SECOND;
@@ -412,6 +413,24 @@ few_requests_are_ended_by_the_clock(void **state)
 }
 
 static void
+a_burst_does_not_end_an_interval(void **state)
+{
+	(void) state;
+	settings.least_time = probe_default_settings().least_time;
+	assert_int_equal(begin(), 0);
+	assert_int_equal(evict(), PROBE_WAIT);
+	for (unsigned i = 0; i < 2; i++) {
+		sample.exposure.count[SIGNALS_REQUESTS] += 40000;
+		sample.exposure.count[SIGNALS_SECONDS] += 29 * SECOND;
+		sample.live_bytes += 640000;
+		sample.live_objects += 40000;
+		assert_int_equal(step(0), PROBE_WAIT);
+		sample.exposure.count[SIGNALS_SECONDS] += SECOND;
+		assert_int_equal(evict(), i == 0 ? PROBE_WAIT : PROBE_PROFILE);
+	}
+}
+
+static void
 none_begins_against_settings_load_or_budget(void **state)
 {
 	(void) state;
@@ -537,6 +556,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_library_has_no_blocks_to_count, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_crowd_is_waited_for_and_then_held_against_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(few_requests_are_ended_by_the_clock, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_burst_does_not_end_an_interval, setup, teardown),
 		cmocka_unit_test_setup_teardown(none_begins_against_settings_load_or_budget, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_budget_lasts_beyond_the_ring, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_eviction_that_failed_ends_it_without_a_word, setup, teardown),
