@@ -25,7 +25,7 @@
 
 enum {
 	SECOND = 1000000,
-	FAMILIES = 128,
+	FAMILIES = 192,
 	PATIENCE = 600,    /* seconds for one audit on a busy machine, before it counts as hung */
 	AFTERWARDS = 60,   /* seconds until the last has been answered, and threads have done their part */
 	BRIEF = 60000,     /* requests after the onset, of a brief audit */

@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 enum {
-	FAMILIES = 128,
+	FAMILIES = 192,
 	SKIPPED = 77,   /* what automake takes for "skipped" */
 	PATIENCE = 900, /* seconds for one run on a busy machine, before it counts as hung */
 };
