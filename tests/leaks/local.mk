@@ -18,7 +18,8 @@ leak_validation = \
 	lazy_patterns lease_heap long_polls long_warmup mixed_sizes page_per_request policy_memo quotas rare_traces \
 	request_registry route_sessions sets_large signing_keys sparse_flags status_pages stream_hooks strict_rules \
 	swelling_entries table_load tenant_journal under_flush under_warmup undo_notes weak_random
-leak_sealed =
+leak_sealed = \
+	etag_strings late_replies merged_ranges pinned_front plan_versions resume_tokens staple_parts thrown_errors
 leak_beyond = slow_table
 leak_paths = $(leak_tune:%=tests/leaks/tune/%) $(leak_validation:%=tests/leaks/validation/%) \
 	$(leak_sealed:%=tests/leaks/sealed/%) $(leak_beyond:%=tests/leaks/beyond/%)
