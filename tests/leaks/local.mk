@@ -19,7 +19,8 @@ leak_validation = \
 	request_registry route_sessions sets_large signing_keys sparse_flags status_pages stream_hooks strict_rules \
 	swelling_entries table_load tenant_journal under_flush under_warmup undo_notes weak_random
 leak_sealed = \
-	etag_strings late_replies merged_ranges pinned_front plan_versions resume_tokens staple_parts thrown_errors
+	code_trees etag_strings hash_chain key_minutes late_replies latency_samples map_points merged_ranges \
+	pinned_front plan_versions promise_waiters quantile_sketch resume_tokens staple_parts thrown_errors window_counts
 leak_beyond = slow_table
 leak_paths = $(leak_tune:%=tests/leaks/tune/%) $(leak_validation:%=tests/leaks/validation/%) \
 	$(leak_sealed:%=tests/leaks/sealed/%) $(leak_beyond:%=tests/leaks/beyond/%)
