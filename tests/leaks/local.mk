@@ -20,7 +20,9 @@ leak_validation = \
 	swelling_entries table_load tenant_journal under_flush under_warmup undo_notes weak_random
 leak_sealed = \
 	code_trees etag_strings hash_chain key_minutes late_replies latency_samples map_points merged_ranges \
-	pinned_front plan_versions promise_waiters quantile_sketch resume_tokens staple_parts thrown_errors window_counts
+	pinned_front plan_versions promise_waiters quantile_sketch resume_tokens staple_parts thrown_errors window_counts \
+	sampled_small frequency_large tidy_ttl tally_flush runs_merge client_windows parser_pool filter_upgrade \
+	flight_recorder heat_map
 leak_beyond = slow_table
 leak_paths = $(leak_tune:%=tests/leaks/tune/%) $(leak_validation:%=tests/leaks/validation/%) \
 	$(leak_sealed:%=tests/leaks/sealed/%) $(leak_beyond:%=tests/leaks/beyond/%)
