@@ -22,7 +22,8 @@ leak_sealed = \
 	code_trees etag_strings hash_chain key_minutes late_replies latency_samples map_points merged_ranges \
 	pinned_front plan_versions promise_waiters quantile_sketch resume_tokens staple_parts thrown_errors window_counts \
 	sampled_small frequency_large tidy_ttl tally_flush runs_merge client_windows parser_pool filter_upgrade \
-	flight_recorder heat_map
+	flight_recorder heat_map standby_tickets write_behind mixed_lives prepared_keys hazard_list rebuilt_index \
+	vacuum_backoff sketch_merge
 leak_beyond = slow_table
 leak_paths = $(leak_tune:%=tests/leaks/tune/%) $(leak_validation:%=tests/leaks/validation/%) \
 	$(leak_sealed:%=tests/leaks/sealed/%) $(leak_beyond:%=tests/leaks/beyond/%)
