@@ -53,7 +53,8 @@ const struct schema_row config_leak_rows[] = {
 	 .fallback = "32KiB", .help = "Growth of less than this in a window of time proves nothing."},
 	{"warm_up", SCHEMA_DURATION, offsetof(struct config_plugin, leak.warm_up), .min = 0, .max = DAY,
 	 .fallback = "60s",
-	 .help = "A new instance is not judged before this. With warm_up_requests, the later counts. A probe lasts as long at "
+	 .help = "A new instance is not judged before this. With warm_up_requests, the later counts. A probe lasts as "
+		 "long at "
 		 "least."},
 	{"warm_up_requests", SCHEMA_INT, offsetof(struct config_plugin, leak.warm_up_requests), .min = 0,
 	 .max = 1000000000, .fallback = "10000", .help = "Nor before it has served so many requests."},

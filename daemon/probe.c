@@ -10,6 +10,8 @@
 
 static const uint64_t HOUR = 3600000000;
 
+/* One for each eviction but the first, and one over. */
+enum { RATES = 16 };
 enum phase { IDLE, EVICTING, SETTLING, SERVING, WALKING };
 
 /* What grew from one floor to another. */
@@ -34,6 +36,7 @@ struct probe {
 	unsigned evictions, raises;
 	uint64_t evicted_requests; /* exposure at the last eviction */
 	unsigned wanted_raises;    /* of a buffer */
+	double rates[RATES];       /* of the intervals that raised it, on the axis of the verdict; the fastest first */
 
 	bool backing_off;
 	uint64_t next_requests, next_time; /* exposures until which no other is begun */
@@ -219,6 +222,25 @@ intervals_agree(const struct interval *a, const struct interval *b)
 	return false;
 }
 
+/* A leak goes on as it began; what fills up does so ever more slowly, for hours where few keys are asked for often and
+ * many seldom. The median tells how it began: a step in one interval says nothing of the others. Notes the interval. */
+static bool
+slows_down(struct probe *probe, const struct interval *interval)
+{
+	enum signals_axis axis = probe->results.separable ? probe->results.axis : SIGNALS_REQUESTS;
+	if (interval->served.count[axis] == 0)
+		axis = SIGNALS_SECONDS;
+	double rate = interval->bytes / ((double) interval->served.count[axis] + 1);
+	/* From the fastest to the slowest. */
+	bool slower =
+		probe->raises > 0 && rate < verdict_thresholds.probe_steady * probe->rates[(probe->raises - 1) / 2];
+	unsigned at = probe->raises;
+	for (; at > 0 && probe->rates[at - 1] < rate; at--)
+		probe->rates[at] = probe->rates[at - 1];
+	probe->rates[at] = rate;
+	return slower;
+}
+
 static enum probe_step
 serve_on(struct probe *probe, const struct signals_sample *floor)
 {
@@ -278,7 +300,8 @@ probe_compare(struct probe *probe, const struct signals_sample *floor)
 	uint64_t time = probe->current.served.count[SIGNALS_SECONDS];
 	double least = (double) probe->settings.min_growth;
 	if (probe->current.bytes >= (probe->has_past ? least / 2 : least)) {
-		bool agree = probe->has_past && intervals_agree(&probe->past, &probe->current);
+		bool slower = slows_down(probe, &probe->current);
+		bool agree = probe->has_past && !slower && intervals_agree(&probe->past, &probe->current);
 		enum kind kind = kind_of_growth(probe, floor);
 		probe->buffer = kind == LARGER_BLOCK;
 		probe->raises++;

@@ -20,7 +20,7 @@ extern const struct verdict_thresholds {
 	uint64_t probe_ticks, probe_requests, probe_most_requests;
 	uint64_t probe_time, probe_most_time;
 	unsigned probe_evictions;
-	double probe_agree, probe_survive;
+	double probe_agree, probe_steady, probe_survive;
 	unsigned probe_raises, probe_raises_more;
 	double probe_unusual;
 	double probe_crowd;

@@ -39,6 +39,7 @@ const struct verdict_thresholds verdict_thresholds = {
 	.probe_most_time = 14400000000, /* four hours: longest */
 	.probe_evictions = 16,          /* each costs the plugin its caches */
 	.probe_agree = 3,               /* rates of the two intervals: tens of events vary less */
+	.probe_steady = 0.75,           /* of the median rate before: slower, and something fills up */
 	.probe_survive = 0.5,           /* of the first interval's residual: its births outlive the second */
 	.probe_raises = 2,              /* of a buffer that had grown twice before: four steps are no accident */
 	.probe_raises_more = 3,         /* of one that had not been seen to */
