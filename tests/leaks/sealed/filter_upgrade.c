@@ -11,7 +11,7 @@ static size_t have, entered, enough;
 static uint64_t
 mix(uint64_t key, unsigned which)
 {
-	uint64_t z = (key + which * 0x632be59bd9b4e019) * 0x9e3779b97f4a7c15;
+	uint64_t z = (key + which * UINT64_C(0x632be59bd9b4e019)) * 0x9e3779b97f4a7c15;
 
 	return z ^ (z >> 31);
 }
@@ -60,7 +60,7 @@ filter_upgrade_init(const mtlsd_host *given, mtlsd_instance *self CORPUS_UNUSED,
 		    void **user CORPUS_UNUSED, char *error CORPUS_UNUSED, size_t error_size CORPUS_UNUSED)
 {
 	corpus_start(given, config);
-	enough = corpus_vary(16000, 1);
+	enough = corpus_vary(19000, 1);
 	return filter_make(SMALL);
 }
 
