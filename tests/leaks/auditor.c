@@ -133,6 +133,21 @@ leak_is_as_told(const struct audit *audit)
 	return true;
 }
 
+/* One of the daemon's own goes by its name. */
+static bool
+thread_is_ours(const char *task)
+{
+	char path[64], name[16] = "";
+
+	(void) snprintf(path, sizeof(path), "/proc/self/task/%.20s/comm", task);
+	FILE *file = fopen(path, "re");
+	if (file == NULL)
+		return false;
+	bool ours = fgets(name, sizeof(name), file) != NULL && strncmp(name, "mtlsd-", 6) == 0;
+	(void) fclose(file);
+	return ours;
+}
+
 /* Whether the plugin has some; the heap layer, which knows too, may be absent. */
 static bool
 has_threads(void)
@@ -143,7 +158,7 @@ has_threads(void)
 	if (folder == NULL)
 		return true;
 	for (const struct dirent *entry; (entry = readdir(folder)) != NULL;)
-		count += entry->d_name[0] != '.';
+		count += entry->d_name[0] != '.' && !thread_is_ours(entry->d_name);
 	(void) closedir(folder);
 	return count > 1;
 }
