@@ -29,7 +29,7 @@ interpose_again(size_t size, uintptr_t site)
 	extern const char __executable_start[], etext[];
 
 	/* Our own code takes a NULL for an answer. */
-	if (site - (uintptr_t) __executable_start < (uintptr_t) (etext - __executable_start))
+	if (site >= (uintptr_t) __executable_start && site < (uintptr_t) etext)
 		return false;
 	return size <= RESERVE_PIECE / 2 && reserve_spend();
 }

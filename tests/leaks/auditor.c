@@ -25,7 +25,6 @@
 
 enum {
 	SECOND = 1000000,
-	FAMILIES = 192,
 	PATIENCE = 600,    /* seconds for one audit on a busy machine, before it counts as hung */
 	AFTERWARDS = 60,   /* seconds until the last has been answered, and threads have done their part */
 	BRIEF = 60000,     /* requests after the onset, of a brief audit */
@@ -39,7 +38,7 @@ static const char usage[] = "usage: tests/leaks/audit [--long] [--part PART] [NA
 			    "  NAME          these families only\n";
 
 static struct {
-	struct label labels[FAMILIES];
+	struct label labels[LABEL_FAMILIES];
 	size_t count;
 	char folder[PATH_MAX], plugins[PATH_MAX];
 	const char *part;
@@ -318,7 +317,7 @@ main(int argc, char **argv)
 			return 2;
 		}
 	}
-	int count = label_read_all(options.folder, options.labels, FAMILIES);
+	int count = label_read_all(options.folder, options.labels, LABEL_FAMILIES);
 	if (count < 0)
 		return 2;
 	options.count = (size_t) count;

@@ -17,7 +17,6 @@
 #include <unistd.h>
 
 enum {
-	FAMILIES = 192,
 	SKIPPED = 77,   /* what automake takes for "skipped" */
 	PATIENCE = 900, /* seconds for one run on a busy machine, before it counts as hung */
 };
@@ -48,9 +47,9 @@ struct plan {
 };
 
 static struct {
-	struct label labels[FAMILIES];
+	struct label labels[LABEL_FAMILIES];
 	size_t label_count;
-	const char *only[FAMILIES], *records;
+	const char *only[LABEL_FAMILIES], *records;
 	size_t only_count;
 	unsigned part, seeds, clean_seeds, first_seed, jobs;
 	int shape, hook, leaky; /* -1: all */
@@ -336,7 +335,7 @@ read_options(int argc, char **argv)
 			options.part = read_part(optarg);
 			break;
 		case 'o':
-			options.only[options.only_count++ % FAMILIES] = optarg;
+			options.only[options.only_count++ % LABEL_FAMILIES] = optarg;
 			break;
 		case 'w':
 			options.records = optarg;
@@ -403,7 +402,7 @@ main(int argc, char **argv)
 		(void) printf("skipped: without the heap layer there is nothing to judge\n");
 		return SKIPPED;
 	}
-	int count = label_read_all(options.folder, options.labels, FAMILIES);
+	int count = label_read_all(options.folder, options.labels, LABEL_FAMILIES);
 	if (count < 0)
 		return 2;
 	options.label_count = (size_t) count;

@@ -12,6 +12,7 @@
 
 /* The parts of SPLIT, as bits. */
 enum label_part { LABEL_TUNE = 1, LABEL_VALIDATION = 2, LABEL_SEALED = 4, LABEL_BEYOND = 8, LABEL_ALL = 15 };
+enum { LABEL_FAMILIES = 192 /* at most, in all parts */ };
 const char *label_part_name(enum label_part part);
 
 struct label {

@@ -18,9 +18,7 @@
 
 #include <cmocka.h>
 
-enum { FAMILIES = 128 };
-
-static struct label labels[FAMILIES];
+static struct label labels[LABEL_FAMILIES];
 static int label_count;
 
 static const char *
@@ -339,7 +337,7 @@ test_a_score_knows_false_alarms(void **state UNUSED)
 static int
 set_up(void **state UNUSED)
 {
-	label_count = label_read_all(corpus_folder(), labels, FAMILIES);
+	label_count = label_read_all(corpus_folder(), labels, LABEL_FAMILIES);
 	return label_count > 0 ? 0 : -1;
 }
 

@@ -366,7 +366,8 @@ test_loading_leaves_nothing_behind(void **state)
 	enum { FEW = 8192 }; /* a third of what GnuTLS would keep of so many threads */
 	struct tls_store *store = NULL;
 	(void) state;
-	assert_int_equal(mallopt(M_ARENA_MAX, 1), 1); /* so that mallinfo2 sees all there is */
+	if (mallopt(M_ARENA_MAX, 1) != 1) /* so that mallinfo2 sees all there is */
+		skip();                   /* a sanitizer's allocator */
 	assert_int_equal(tls_store_new(&store), 0);
 	size_t before = bytes_after(store, 20), after = bytes_after(store, 100);
 	assert_in_range(after, 0, before + FEW);
