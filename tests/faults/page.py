@@ -70,8 +70,9 @@ class Page:
         return self._get("<I", 0) == ON and self._get("<I", 4) == KINDS["open"]
 
     @property
-    def was_lasting(self):
-        return self.mode == ON
+    def may_leave_files(self):
+        """What fails for good, and a file that cannot be removed: the next life has to do it."""
+        return self.mode == ON or self._get("<I", 4) == KINDS["file"]
 
     @property
     def calls(self):

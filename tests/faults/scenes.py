@@ -249,14 +249,14 @@ class Subject:
         if self.page.leaks():
             raise Finding("memory is leaked")
 
-    def look_behind(self, lasting):
-        """After its end: nothing lies in the run directory. If nothing could be had any more something may, and is
-        taken away by the next life."""
+    def look_behind(self):
+        """After its end: nothing lies in the run directory. Where something may (page.may_leave_files), it is taken away
+        by the next life."""
         daemon = self.daemon
 
         def left():
             return sorted(str(path.relative_to(daemon.run_directory)) for path in daemon.run_directory.rglob("*"))
-        if left() and lasting:
+        if left() and self.page.may_leave_files:
             daemon.notify.close()
             daemon.start()
             daemon.process.send_signal(signal.SIGTERM)
@@ -804,7 +804,7 @@ class Start(Scene):
             if not re.search(r"\S+ \S+", said):
                 raise Finding(f"exit code {code}, and all it says is {said!r}")
             self.said = said
-        subject.look_behind(subject.page.was_lasting)
+        subject.look_behind()
 
     def over(self):
         self.subject.down()
@@ -848,7 +848,7 @@ class Stop(Scene):
             raise Finding(f"it crashed: {daemon.process.returncode}")
         if daemon.process.returncode != 0 and sentence(daemon.log_text()) is None:
             raise Finding(f"exit code {daemon.process.returncode} without a word")
-        self.subject.look_behind(self.subject.page.was_lasting)
+        self.subject.look_behind()
 
     def over(self):
         self.subject.down()
