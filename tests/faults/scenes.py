@@ -250,8 +250,8 @@ class Subject:
             raise Finding("memory is leaked")
 
     def look_behind(self):
-        """After its end: nothing lies in the run directory. Where something may (page.may_leave_files), it is taken away
-        by the next life."""
+        """After its end: nothing lies in the run directory. Where something may (page.may_leave_files), the next life
+        takes it away."""
         daemon = self.daemon
 
         def left():
