@@ -69,7 +69,7 @@ crls_free(gnutls_x509_crl_t *crls, unsigned count)
 
 /* RFC 5280, 5.2: a list with a critical extension one does not process must not be used. */
 static int
-check_extensions(const char *file, unsigned number, gnutls_x509_crl_t crl, struct error *error)
+check_extensions(gnutls_x509_crl_t crl, struct error *error)
 {
 	for (unsigned i = 0;; i++) {
 		char oid[64];
@@ -79,14 +79,12 @@ check_extensions(const char *file, unsigned number, gnutls_x509_crl_t crl, struc
 		if (r == GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
 			return 0;
 		if (r < 0)
-			return error_set(error, -EBADMSG, "client_crl %s: list %u: %s", file, number,
-					 gnutls_strerror(r));
+			return error_set(error, -EBADMSG, "%s", gnutls_strerror(r));
 		if (critical)
 			return error_set(
 				error, -EBADMSG,
-				"client_crl %s: list %u has the critical extension %s (a delta or partitioned list?); "
-				"give a complete list",
-				file, number, oid);
+				"it has the critical extension %s (a delta or partitioned list?); give a complete list",
+				oid);
 	}
 }
 
@@ -104,8 +102,8 @@ is_issued_by(const gnutls_datum_t *issuer, gnutls_x509_crt_t authority)
 /* ret_proved: false if the issuer is not among the authorities. Several may have its name: an authority that changes
  * its key keeps it. */
 static int
-check_signature(const char *file, unsigned number, gnutls_x509_crl_t crl, gnutls_x509_crt_t *authorities,
-		unsigned count, bool *ret_proved, struct error *error)
+check_signature(gnutls_x509_crl_t crl, gnutls_x509_crt_t *authorities, unsigned count, bool *ret_proved,
+		struct error *error)
 {
 	gnutls_datum_t issuer = {0};
 	bool named = false, proved = false;
@@ -120,21 +118,19 @@ check_signature(const char *file, unsigned number, gnutls_x509_crl_t crl, gnutls
 	}
 	gnutls_free(issuer.data);
 	if (r < 0)
-		return error_set(error, -EBADMSG, "client_crl %s: list %u: %s", file, number, gnutls_strerror(r));
+		return error_set(error, -EBADMSG, "%s", gnutls_strerror(r));
 	if (named && !proved)
-		return error_set(
-			error, -EBADMSG,
-			"client_crl %s: list %u names an authority of client_ca as its issuer but is not signed by it",
-			file, number);
+		return error_set(error, -EBADMSG,
+				 "it names an authority of client_ca as its issuer but is not signed by it");
 	*ret_proved = proved;
 	return 0;
 }
 
 static int
-keep_unproved(const char *file, gnutls_x509_crl_t crl, struct crl *into, struct error *error)
+keep_unproved(gnutls_x509_crl_t crl, struct crl *into, struct error *error)
 {
 	if (gnutls_x509_crl_export2(crl, GNUTLS_X509_FMT_DER, &into->unproved) < 0)
-		return error_set(error, -ENOMEM, "client_crl %s: out of memory", file);
+		return error_set(error, -ENOMEM, "out of memory");
 	return 0;
 }
 
@@ -159,17 +155,17 @@ prove(struct crl *list, gnutls_x509_crt_t issuer)
 }
 
 static int
-read_serials(const char *file, unsigned number, gnutls_x509_crl_t crl, struct crl *into, struct error *error)
+read_serials(gnutls_x509_crl_t crl, struct crl *into, struct error *error)
 {
 	int count = gnutls_x509_crl_get_crt_count(crl);
 	gnutls_x509_crl_iter_t iterator = NULL;
 	int r = 0;
 
 	if (count < 0)
-		return error_set(error, -EBADMSG, "client_crl %s: list %u: %s", file, number, gnutls_strerror(count));
+		return error_set(error, -EBADMSG, "%s", gnutls_strerror(count));
 	into->serials = calloc((size_t) count + 1, sizeof(*into->serials));
 	if (!into->serials)
-		return error_set(error, -ENOMEM, "client_crl %s: out of memory", file);
+		return error_set(error, -ENOMEM, "out of memory");
 	while (into->count < (size_t) count) {
 		unsigned char bytes[64];
 		size_t size = sizeof(bytes);
@@ -185,18 +181,18 @@ read_serials(const char *file, unsigned number, gnutls_x509_crl_t crl, struct cr
 	}
 	gnutls_x509_crl_iter_deinit(iterator);
 	if (r < 0 && r != GNUTLS_E_REQUESTED_DATA_NOT_AVAILABLE)
-		return error_set(error, -EBADMSG, "client_crl %s: list %u: %s", file, number, gnutls_strerror(r));
+		return error_set(error, -EBADMSG, "%s", gnutls_strerror(r));
 	qsort(into->serials, into->count, sizeof(*into->serials), serial_compare);
 	return 0;
 }
 
 static int
-read_list(const char *file, unsigned number, gnutls_x509_crl_t crl, struct crl *into, struct error *error)
+read_list(gnutls_x509_crl_t crl, struct crl *into, struct error *error)
 {
 	gnutls_datum_t issuer = {0};
 	int r = gnutls_x509_crl_get_raw_issuer_dn(crl, &issuer);
 	if (r < 0)
-		return error_set(error, -EBADMSG, "client_crl %s: list %u: %s", file, number, gnutls_strerror(r));
+		return error_set(error, -EBADMSG, "%s", gnutls_strerror(r));
 	into->issuer.data = malloc(issuer.size);
 	if (into->issuer.data) {
 		memcpy(into->issuer.data, issuer.data, issuer.size);
@@ -204,40 +200,42 @@ read_list(const char *file, unsigned number, gnutls_x509_crl_t crl, struct crl *
 	}
 	gnutls_free(issuer.data);
 	if (!into->issuer.data)
-		return error_set(error, -ENOMEM, "client_crl %s: out of memory", file);
+		return error_set(error, -ENOMEM, "out of memory");
 	into->this_update = gnutls_x509_crl_get_this_update(crl);
 	into->next_update = gnutls_x509_crl_get_next_update(crl);
-	return read_serials(file, number, crl, into, error);
+	return read_serials(crl, into, error);
 }
 
 static int
-read_lists(const char *file, gnutls_x509_crl_t *crls, unsigned count, gnutls_x509_crt_t *authorities,
-	   unsigned authority_count, struct crl_store *store, struct error *error)
+read_lists(gnutls_x509_crl_t *crls, unsigned count, gnutls_x509_crt_t *authorities, unsigned authority_count,
+	   struct crl_store *store, struct error *error)
 {
 	store->lists = calloc(count, sizeof(*store->lists));
 	if (!store->lists)
-		return error_set(error, -ENOMEM, "client_crl %s: out of memory", file);
+		return error_set(error, -ENOMEM, "out of memory");
 	for (unsigned i = 0; i < count; i++) {
 		bool proved = false;
-		int r = check_extensions(file, i + 1, crls[i], error);
+		int r = check_extensions(crls[i], error);
 		if (r == 0)
-			r = check_signature(file, i + 1, crls[i], authorities, authority_count, &proved, error);
+			r = check_signature(crls[i], authorities, authority_count, &proved, error);
 		if (r == 0) {
 			store->count++; /* half-built lists are freed too */
 			atomic_init(&store->lists[i].proved, proved);
-			r = read_list(file, i + 1, crls[i], &store->lists[i], error);
+			r = read_list(crls[i], &store->lists[i], error);
 		}
 		if (r == 0 && !proved)
-			r = keep_unproved(file, crls[i], &store->lists[i], error);
-		if (r < 0)
+			r = keep_unproved(crls[i], &store->lists[i], error);
+		if (r < 0) {
+			(void) error_prefix(error, "list %u", i + 1);
 			return r;
+		}
 	}
 	return 0;
 }
 
-int
-crl_load(const char *file, const gnutls_datum_t *pem, gnutls_x509_crt_t *authorities, unsigned authority_count,
-	 struct crl_store **ret, struct error *error)
+static int
+load(const gnutls_datum_t *pem, gnutls_x509_crt_t *authorities, unsigned authority_count, struct crl_store **ret,
+     struct error *error)
 {
 	CLEANUP(crl_free) struct crl_store *store = calloc(1, sizeof(*store));
 	gnutls_x509_crl_t *crls = NULL;
@@ -245,19 +243,29 @@ crl_load(const char *file, const gnutls_datum_t *pem, gnutls_x509_crt_t *authori
 	char advised[SECRET_ADVICE];
 
 	if (!store)
-		return error_set(error, -ENOMEM, "client_crl %s: out of memory", file);
+		return error_set(error, -ENOMEM, "out of memory");
 	int r = gnutls_x509_crl_list_import2(&crls, &count, pem, GNUTLS_X509_FMT_PEM, 0);
 	if (r < 0) {
 		const char *advice = secret_advice(pem->data, pem->size, "crl", advised);
-		return error_set(error, -EBADMSG, "client_crl %s: no revocation list in PEM form: %s", file,
+		return error_set(error, -EBADMSG, "no revocation list in PEM form: %s",
 				 advice ? advice : gnutls_strerror(r));
 	}
-	r = read_lists(file, crls, count, authorities, authority_count, store, error);
+	r = read_lists(crls, count, authorities, authority_count, store, error);
 	crls_free(crls, count);
 	if (r < 0)
 		return r;
 	*ret = STEAL(store);
 	return 0;
+}
+
+int
+crl_load(const char *file, const gnutls_datum_t *pem, gnutls_x509_crt_t *authorities, unsigned authority_count,
+	 struct crl_store **ret, struct error *error)
+{
+	int r = load(pem, authorities, authority_count, ret, error);
+	if (r < 0)
+		(void) error_prefix(error, "client_crl %s", file);
+	return r;
 }
 
 static void

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "event.h"
 
+#include "throttle.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
-#include <stdatomic.h>
-#include <time.h>
 
 /* Texts are filled in by journalctl --catalog: @MTLSD_PLUGIN@, @MTLSD_INSTANCE@. */
 static const struct event_row rows[] = {
@@ -201,19 +201,12 @@ event_row(enum event_kind kind)
 	return &rows[kind];
 }
 
-/* True while this second has room for another. */
 static bool
 event_admit(enum event_kind kind)
 {
-	static atomic_uint_fast64_t seconds[EVENT_KINDS], counts[EVENT_KINDS];
-	struct timespec now;
+	static struct throttle throttles[EVENT_KINDS];
 
-	if (rows[kind].a_second == 0)
-		return true;
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	if (atomic_exchange(&seconds[kind], (uint64_t) now.tv_sec) != (uint64_t) now.tv_sec)
-		atomic_store(&counts[kind], 0);
-	return atomic_fetch_add(&counts[kind], 1) < rows[kind].a_second;
+	return rows[kind].a_second == 0 || throttle_admit(&throttles[kind], rows[kind].a_second);
 }
 
 void

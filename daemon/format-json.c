@@ -3,23 +3,17 @@
 #include "callers.h"
 #include "format.h"
 #include "pace.h"
+#include "place.h"
 #include "wire.h"
 
-#include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 json_t *
 format_place(const char *file, int line, const char *module, uint64_t offset)
 {
-	const char *slash = strrchr(file, '/');
-	char place[300];
+	char place[PLACE_TEXT];
 
-	if (file[0])
-		snprintf(place, sizeof(place), "%s:%d", slash ? slash + 1 : file, line);
-	else
-		snprintf(place, sizeof(place), "%s+0x%" PRIx64, module, offset);
-	return wire_text(place);
+	return wire_text(place_write(file, line, module, offset, place));
 }
 
 static json_t *

@@ -15,8 +15,7 @@
  *   two walks (walk.h)                  2 KiB   for ten call sites; at most 20 KiB, for 64 with blocks of every age
  *   probe, settings, verdict          2.3 KiB
  *   while a probe runs                7.5 KiB   the recorder as it was before evictions tore the floors
- *   while it judges                    26 KiB   the history and the walks unpacked (288 bytes a site), below a
- * millisecond
+ *   while it judges                    26 KiB   the history and the walks unpacked, for less than a millisecond
  */
 #include "probe.h"
 #include "signals.h"

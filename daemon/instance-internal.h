@@ -6,6 +6,7 @@
  * Owns: see instance.h.
  */
 #include "instance.h"
+#include "throttle.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -36,7 +37,7 @@ struct instance {
 	struct instance_observer observer;
 	atomic_bool observed; /* observer is set, for good */
 
-	atomic_uint_fast64_t log_second, log_count;
+	struct throttle log;
 
 	pthread_mutex_t counter_lock; /* guards registration */
 	atomic_int counter_count;

@@ -83,13 +83,8 @@ bool
 instance_admit_log(struct instance *instance)
 {
 	enum { A_SECOND = 200 };
-	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	uint64_t second = (uint64_t) now.tv_sec;
-	if (atomic_exchange(&instance->log_second, second) != second)
-		atomic_store(&instance->log_count, 0);
-	return atomic_fetch_add(&instance->log_count, 1) < A_SECOND;
+	return throttle_admit(&instance->log, A_SECOND);
 }
 
 /* --- counters ---------------------------------------------------------------------------------------------------- */

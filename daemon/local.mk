@@ -4,7 +4,8 @@
 sbin_PROGRAMS += mtlsd
 
 mtlsd_base = \
-	daemon/cleanup.h daemon/error.c daemon/error.h daemon/log.c daemon/log.h daemon/wire.c daemon/wire.h \
+	daemon/cleanup.h daemon/error.c daemon/error.h daemon/log.c daemon/log.h daemon/place.h daemon/throttle.h \
+	daemon/wire.c daemon/wire.h \
 	daemon/stats.c daemon/stats.h daemon/pool.c daemon/pool.h daemon/deadline.c daemon/deadline.h \
 	daemon/digest.c daemon/digest.h daemon/accesslog.c daemon/accesslog-format.c daemon/accesslog.h daemon/name.c daemon/name.h
 mtlsd_heap = \

@@ -3,6 +3,7 @@
 #include "archive.h"
 #include "format.h"
 #include "overseer-internal.h"
+#include "place.h"
 #include "units.h"
 
 #include <errno.h>
@@ -26,13 +27,13 @@ ward_name_site(const struct sight *sight)
 	ward->place[0] = '\0';
 	if (site == 0 || supervisor_resolve(sight->overseer->supervisor, ward->name, site, &place, NULL) < 0)
 		return;
-	const char *slash = strrchr(place.file, '/');
+	char where[PLACE_TEXT];
+	place_write(place.file, place.line, place.module, place.offset, where);
 	if (place.file[0] != '\0')
-		snprintf(ward->place, sizeof(ward->place), " at %.100s (%.120s:%d)",
-			 place.function[0] != '\0' ? place.function : "?", slash != NULL ? slash + 1 : place.file,
-			 place.line);
+		snprintf(ward->place, sizeof(ward->place), " at %.100s (%.130s)",
+			 place.function[0] != '\0' ? place.function : "?", where);
 	else
-		snprintf(ward->place, sizeof(ward->place), " at %s+0x%" PRIx64, place.module, place.offset);
+		snprintf(ward->place, sizeof(ward->place), " at %.200s", where);
 }
 
 /* "leaks 16 bytes per request at parse (auth.c:41), 3h10min to its limit": the place belongs to what comes first. */

@@ -3,10 +3,9 @@
 /* reserve.h - address space kept back for libraries that do not survive a NULL from malloc.
  *
  * GMP and nettle abort, libtasn1 and GnuTLS follow the null pointer, in the middle of a handshake; jansson reads on
- * without the byte it had no room for. The daemon's own
- * code takes the NULL. So when the C library has nothing more and a library asks, a piece of what was kept back is
- * given up and the C library asked again (interpose); until the reserve is whole again, nobody new is let in. Pieces
- * are never touched: they cost address space, not memory.
+ * without the byte it had no room for. The daemon's own code takes the NULL. So when the C library has nothing more and
+ * a library asks, a piece of what was kept back is given up and the C library asked again (interpose); until the
+ * reserve is whole again, nobody new is let in. Pieces are never touched: they cost address space, not memory.
  *
  * Threads: any. Owns: its pieces.
  */

@@ -2,6 +2,7 @@
 #include "server-fault.h"
 
 #include "event.h"
+#include "place.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,13 +20,10 @@ void
 server_tell_place(const char *plugin, enum heap_fault_kind kind, uint64_t count, const struct supervisor_place *place,
 		  void *ctx UNUSED)
 {
-	const char *slash = strrchr(place->file, '/'), *function = place->function[0] != '\0' ? place->function : "?";
-	char where[300], number[24];
+	const char *function = place->function[0] != '\0' ? place->function : "?";
+	char where[PLACE_TEXT], number[24];
 
-	if (place->file[0] != '\0')
-		(void) snprintf(where, sizeof(where), "%s:%d", slash != NULL ? slash + 1 : place->file, place->line);
-	else
-		(void) snprintf(where, sizeof(where), "%s+%#" PRIx64, place->module, place->offset);
+	place_write(place->file, place->line, place->module, place->offset, where);
 	(void) snprintf(number, sizeof(number), "%" PRIu64, count);
 	event_log(EVENT_BAD_FREE_PLACE,
 		  LOG_FIELDS({"MTLSD_PLUGIN", plugin}, {"MTLSD_FUNCTION", function}, {"MTLSD_PLACE", where}),

@@ -6,6 +6,9 @@
  */
 #include "verdict.h"
 
+/* The most floors a probe tears; how many rates it can keep. */
+enum { VERDICT_PROBE_EVICTIONS = 16 };
+
 /* verdict.c has the values and the reason of each. */
 extern const struct verdict_thresholds {
 	int kendall;

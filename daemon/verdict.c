@@ -37,16 +37,16 @@ const struct verdict_thresholds verdict_thresholds = {
 	.probe_most_requests = 1 << 17, /* longest: a quarter of a byte a request would have shown */
 	.probe_time = 3600000000,       /* an hour: shortest where requests are few; caches fill on in the night */
 	.probe_most_time = 14400000000, /* four hours: longest */
-	.probe_evictions = 16,          /* each costs the plugin its caches */
-	.probe_agree = 3,               /* rates of the two intervals: tens of events vary less */
-	.probe_steady = 0.75,           /* of the median rate before: slower, and something fills up */
-	.probe_survive = 0.5,           /* of the first interval's residual: its births outlive the second */
-	.probe_raises = 2,              /* of a buffer that had grown twice before: four steps are no accident */
-	.probe_raises_more = 3,         /* of one that had not been seen to */
-	.probe_unusual = 8,             /* times the mean size: so large new blocks may be old ones that swing */
-	.probe_crowd = 1.25,            /* connections at an eviction to those at the first */
-	.probe_crowd_slack = 8,         /* where there are few */
-	.probe_backoff = 4,             /* times longer after each rejection */
+	.probe_evictions = VERDICT_PROBE_EVICTIONS, /* each costs the plugin its caches */
+	.probe_agree = 3,                           /* rates of the two intervals: tens of events vary less */
+	.probe_steady = 0.75,                       /* of the median rate before: slower, and something fills up */
+	.probe_survive = 0.5,   /* of the first interval's residual: its births outlive the second */
+	.probe_raises = 2,      /* of a buffer that had grown twice before: four steps are no accident */
+	.probe_raises_more = 3, /* of one that had not been seen to */
+	.probe_unusual = 8,     /* times the mean size: so large new blocks may be old ones that swing */
+	.probe_crowd = 1.25,    /* connections at an eviction to those at the first */
+	.probe_crowd_slack = 8, /* where there are few */
+	.probe_backoff = 4,     /* times longer after each rejection */
 };
 
 struct verdict_settings

@@ -258,7 +258,8 @@ test_an_authority_that_changes_its_key(void **state)
 	struct config_tls tls = tls_of("heir.pem", joined("keys.crl", forged), CONFIG_CRL_SOFT);
 	struct error error = {0};
 	assert_true(trust_load(&tls, NULL, &trust, &error) < 0);
-	assert_non_null(strstr(error.text, "list 1 names an authority of client_ca as its issuer but is not signed"));
+	assert_non_null(
+		strstr(error.text, "list 1: it names an authority of client_ca as its issuer but is not signed"));
 }
 
 static void
