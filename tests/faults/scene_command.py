@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""An operator's calls while calls fail: in the daemon, and in mtlsctl itself."""
+import json
+import os
+import pathlib
+import re
+import subprocess
+
+from scene import Scene
+from subject import PATIENCE, Finding, harness, varlink
+
+
+class Command(Scene):
+    """One call on the control socket, spoken by hand."""
+
+    def __init__(self, subject, name, method, parameters=None, prepare=None, output=False):
+        super().__init__(subject)
+        self.name, self.method, self.parameters, self.output = name, method, parameters, output
+        self.prepare = prepare
+
+    def ready(self):
+        super().ready()
+        if self.prepare:
+            self.prepare(self.subject)
+
+    def act(self):
+        fds, path = [], self.subject.folder / "output"
+        parameters = self.parameters(self.subject) if callable(self.parameters) else self.parameters
+        try:
+            if self.output:
+                fds = [os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)]
+                parameters = dict(parameters, output=0)
+            self.subject.call(self.method, parameters, fds)
+        except varlink.VarlinkError as error:
+            words = json.dumps(error.parameters)
+            if not re.search(r"[a-z]{3,} [a-z]+", words):
+                raise Finding(f"an error without a sentence: {error}") from None
+            return "refused"
+        except TimeoutError:
+            if self.subject.page.is_starved:
+                return "kept waiting"
+            raise Finding("the command never ends") from None
+        except (OSError, ValueError):
+            return "closed"
+        finally:
+            for fd in fds:
+                os.close(fd)
+        if self.output:
+            try:
+                json.loads(path.read_text())
+            except ValueError:
+                raise Finding("the command succeeded, what it wrote is no JSON") from None
+        return "served"
+
+    def check(self):
+        if self.method in ("Disable", "Enable"):
+            try:
+                self.subject.call("Enable", dict(plugin="echo"))
+            except varlink.VarlinkError:
+                pass  # it is enabled
+        super().check()
+
+
+def disable(subject):
+    subject.call("Disable", dict(plugin="echo"))
+
+
+def commands(subject):
+    plugin = dict(plugin="leak")
+    saved = {}
+
+    def base(subject):
+        if subject.daemon.pid not in saved:
+            saved.clear()
+            saved[subject.daemon.pid] = subject.call("Dump", dict(plugin="leak", format="json"))
+        return dict(plugin="leak", format="json", base=saved[subject.daemon.pid])
+
+    def config(subject):
+        return dict(contents=subject.daemon.config_path.read_text(), name="some.yaml")
+    certificate = pathlib.Path(subject.pki.client("good")[0]).read_text()
+    return [
+        Command(subject, "status", "Status"), Command(subject, "list", "List"),
+        Command(subject, "show", "Show", plugin),
+        Command(subject, "routes", "Routes"), Command(subject, "tls", "Tls"), Command(subject, "jobs", "Jobs"),
+        Command(subject, "commands", "Commands"), Command(subject, "doctor", "Doctor"),
+        Command(subject, "explain", "Explain", plugin), Command(subject, "escapes", "Escapes"),
+        Command(subject, "test-access", "TestAccess", dict(certificate=certificate, path="/echo")),
+        Command(subject, "dump-text", "Dump", plugin),
+        Command(subject, "dump-json", "Dump", dict(plugin="leak", format="json")),
+        Command(subject, "dump-folded", "Dump", dict(plugin="leak", format="folded")),
+        Command(subject, "dump-pprof", "Dump", dict(plugin="leak", format="pprof")),
+        Command(subject, "dump-peak", "Dump", dict(plugin="leak", peak=True)),
+        Command(subject, "dump-callers", "Dump", dict(plugin="leak", callers=True)),
+        Command(subject, "dump-base", "Dump", base),
+        Command(subject, "dump-output", "Dump", dict(plugin="leak", format="json"), output=True),
+        Command(subject, "explain-record", "Explain", plugin, output=None),
+        Command(subject, "sampling", "Sampling", dict(plugin="leak", interval=524288)),
+        Command(subject, "log-level", "LogLevel", dict(level="info")),
+        Command(subject, "check-config", "CheckConfig", config),
+        Command(subject, "evict", "Evict", dict(plugin="cache")),
+        Command(subject, "restart", "Restart", dict(plugin="whoami")),
+        Command(subject, "restart-dry", "Restart", dict(plugin="leak", dry_run=True)),
+        Command(subject, "disable", "Disable", dict(plugin="echo")),
+        Command(subject, "enable", "Enable", dict(plugin="echo"), prepare=disable),
+    ]
+
+
+class Ctl(Scene):
+    """mtlsctl itself under the shim, the daemon left alone."""
+    thorough, without = 1 << 30, ("library",)
+
+    def __init__(self, subject, name, *arguments, file=None):
+        super().__init__(subject)
+        self.name, self.arguments, self.file = name, arguments, file
+
+    def act(self):
+        path = self.subject.folder / "saved"
+        for left in self.subject.folder.glob("saved*"):
+            left.unlink()
+        if self.file == "old":
+            path.write_text("old")
+        arguments = [str(path) if word == "FILE" else word for word in self.arguments]
+        daemon = self.subject.daemon
+        environment = {**os.environ, **daemon.env}
+        try:
+            done = subprocess.run([str(harness.BUILD / "mtlsctl"), "--socket", daemon.socket, *arguments],
+                                  capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL,
+                                  timeout=PATIENCE, env=environment)
+        except subprocess.TimeoutExpired:
+            raise Finding("mtlsctl never ends") from None
+        if "CHECK failed: sanitizer" in done.stderr:
+            return "no checker"  # the checker itself does not live without it
+        if done.returncode < 0 or done.returncode == 1 and harness.DISASTERS.search(done.stderr):
+            raise Finding(f"mtlsctl crashed ({done.returncode}): {done.stderr[-3000:]}")
+        left = [left.name for left in self.subject.folder.glob("saved?*")]
+        if left:
+            raise Finding(f"left behind: {left}")
+        if done.returncode != 0 and not re.search(r"[a-z]{3,} [a-z]+", done.stderr):
+            raise Finding(f"exit code {done.returncode} without a sentence: {done.stderr!r}")
+        if self.file is not None:
+            content = path.read_text() if path.exists() else None
+            if done.returncode == 0:
+                if content is None or content == "old":
+                    raise Finding("mtlsctl says it saved a file and did not")
+                json.loads(content)
+            elif content != ("old" if self.file == "old" else None):
+                raise Finding(f"exit code {done.returncode}, and the file holds {len(content or '')} bytes")
+        elif done.returncode == 0 and not done.stdout:
+            raise Finding("exit code 0 and nothing printed")
+        return "served" if done.returncode == 0 else "refused"
+
+
+def ctl(subject):
+    return [Ctl(subject, "status", "status"), Ctl(subject, "json", "--json", "list"),
+            Ctl(subject, "doctor", "doctor", "echo"), Ctl(subject, "help", "--help"),
+            Ctl(subject, "output", "dump", "leak", "--format", "json", "--output", "FILE", file="new"),
+            Ctl(subject, "overwrite", "dump", "leak", "--format", "json", "--output", "FILE", file="old")]

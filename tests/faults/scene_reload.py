@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The configuration read again while calls fail."""
+import json
+import re
+import shutil
+import signal
+
+from scene import Scene
+from subject import Finding, harness, varlink, wait_for
+
+
+class Reload(Scene):
+    """The configuration read again, with a route more or less each time."""
+    name, thorough = "config", 1
+
+    def ready(self):
+        super().ready()
+        config = self.subject.daemon.config
+        routes = config["routes"]
+        self.has_extra = any(route["name"] == "extra" for route in self.subject.call("Routes")["routes"])
+        routes = [route for route in routes if route["name"] != "extra"]
+        if not self.has_extra:
+            routes.append(dict(name="extra", path="/echo-too", allow=[dict(any=True)], handler="echo"))
+        config["routes"] = routes
+        self.subject.daemon.write()
+        self.generation = self.subject.call("Status")["generation"]
+
+    def ask(self):
+        self.subject.call("Reload")
+
+    def act(self):
+        try:
+            self.ask()
+            self.done = True
+            return "served"
+        except varlink.VarlinkError as error:
+            if not re.search(r"[a-z]{3,} [a-z]+", json.dumps(error.parameters)):
+                raise Finding(f"an error without a sentence: {error}") from None
+            # Whether it is done nobody knows if no room was left to say so.
+            self.done = None if "may be done" in json.dumps(error.parameters) else False
+            return "refused"
+        except TimeoutError:
+            self.done = None
+            if self.subject.page.is_starved:
+                return "kept waiting"
+            raise Finding("the reload never ends") from None
+        except (OSError, ValueError):
+            self.done = None
+            return "closed"
+
+    def check(self):
+        subject = self.subject
+        wait_for(lambda: subject.call("Status")["state"] != "reloading", "the daemon stays reloading")
+        status = subject.call("Status")
+        if status["state"] != "running":
+            raise Finding(f"the daemon stays {status['state']}")
+        rose = status["generation"] - self.generation
+        if self.done is not None and rose != int(self.done):
+            raise Finding(f"a reload that {'succeeded' if self.done else 'failed'} changed the generation by {rose}")
+        wanted = not self.has_extra if rose else self.has_extra
+        if self.name == "config":
+            names = [route["name"] for route in subject.call("Routes")["routes"]]
+            if ("extra" in names) != wanted:
+                raise Finding(f"generation {status['generation']}, routes {names}")
+            subject.probe("/echo-too", (200,) if wanted else (404,))
+        self.undo()
+        super().check()
+
+    def undo(self):
+        """The file says again what is in force."""
+
+
+class Plugins(Reload):
+    """A plugin more or less, and new settings for one that stays."""
+    name = "plugins"
+
+    def ready(self):
+        Scene.ready(self)
+        daemon = self.subject.daemon
+        plugins = [plugin for plugin in daemon.config["plugins"] if plugin["name"] != "more"]
+        if len(plugins) == len(daemon.config["plugins"]):
+            plugins.append(dict(name="more", path=harness.plugin_path("hold.so")))
+        for plugin in plugins:
+            if plugin["name"] == "echo":
+                plugin["config"] = dict(prefix="" if plugin.get("config", {}).get("prefix") else "so: ")
+        daemon.config["plugins"] = plugins
+        daemon.write()
+        self.generation = self.subject.call("Status")["generation"]
+        self.has_extra = False
+
+    def check(self):
+        names = [plugin["name"] for plugin in self.subject.call("List")["plugins"]]
+        self.subject.base["images"] = self.subject.base["images"] + ("more" in names) - self.subject.__dict__.get(
+            "more", False)
+        self.subject.base["descriptors"] = self.subject.base["descriptors"] + 2 * (
+            ("more" in names) - self.subject.__dict__.get("more", False))
+        self.subject.more = "more" in names
+        super().check()
+
+
+class Tls(Reload):
+    """Another certificate under the same name."""
+    name = "tls"
+
+    def ready(self):
+        Scene.ready(self)
+        self.turn = not getattr(self, "turn", False)
+        folder, name = self.subject.tls, "other-server" if self.turn else "server"
+        for suffix in ("", "-key"):
+            new = folder / f"new{suffix}"
+            shutil.copy(self.subject.pki.folder / f"{name}{suffix}.pem", new)
+            new.rename(folder / f"server{suffix}.pem")
+
+    def ask(self):
+        self.subject.call("Reload", dict(what="tls"))
+
+    def check(self):
+        Scene.check(self)
+
+
+class Hangup(Reload):
+    """By a signal: what came of it stands in the log."""
+    name = "hangup"
+
+    def ask(self):
+        daemon = self.subject.daemon
+        before = len(daemon.log_text())
+        daemon.process.send_signal(signal.SIGHUP)
+        news = wait_for(lambda: self.news(before), "the reload never ends")
+        if "reload refused" in news:
+            raise varlink.VarlinkError(dict(error="refused", parameters=dict(text=news)))
+
+    def news(self, before):
+        """What the log says since then, once it says how the reload ended."""
+        news, daemon = self.subject.daemon.log_text()[before:], self.subject.daemon
+        if not daemon.alive:
+            raise ConnectionError("the daemon ended")
+        return news if "is in force" in news or "reload refused" in news else None
+
+
+class Wrong(Reload):
+    """A file that must be refused."""
+    name = "wrong"
+
+    def ready(self):
+        super().ready()
+        with open(self.subject.daemon.config_path, "a", encoding="utf-8") as file:
+            file.write("\nnonsense: [1\n")
+
+    def act(self):
+        word = super().act()
+        if word == "served":
+            raise Finding("a wrong configuration was taken")
+        return word
+
+    def undo(self):
+        self.subject.daemon.config["routes"] = [route for route in self.subject.daemon.config["routes"]
+                                                if route["name"] != "extra" or self.has_extra]
+        self.subject.daemon.write()
