@@ -14,9 +14,10 @@
 #include <string.h>
 
 enum {
-	PROFILE_FIRST_ROWS = 64,
-	PROFILE_BLOCKS = CLASS_SPAN_BYTES / 16, /* the most a span has */
-	PROFILE_STRETCH = 512,                  /* blocks counted between two looks at the clock: microseconds */
+	PROFILE_FIRST_ROWS = 16,
+	PROFILE_SLICE = 512, /* blocks read and counted between two looks at the clock: microseconds */
+	PROFILE_LEAF = 1024, /* rows a leaf knows */
+	PROFILE_LEAVES = 2 * SIDE_SITES / PROFILE_LEAF,
 };
 
 struct profile_walk {
@@ -24,15 +25,26 @@ struct profile_walk {
 	struct heap_profile *profile;
 	size_t room;
 	uint32_t min_age;
-	uint32_t *row_of; /* 1 + row, by site and arena bit */
-	uint64_t words[PROFILE_BLOCKS];
+	/* 1 + row, by site and arena bit. In leaves, most of which never come: a table of all would be a megabyte to
+	 * clear before the first block is counted. */
+	uint32_t *leaves[PROFILE_LEAVES];
+	uint64_t words[PROFILE_SLICE];
+};
+
+/* A span as the walk met it. */
+struct profile_span {
+	const struct span *span;
+	uint32_t sequence;
+	const uint64_t *side;
+	unsigned blocks;
+	uint64_t bytes; /* of each */
 };
 
 static void
 profile_walk_free(struct profile_walk **walk)
 {
-	if (*walk != NULL)
-		free((*walk)->row_of);
+	for (unsigned i = 0; *walk != NULL && i < PROFILE_LEAVES; i++)
+		free((*walk)->leaves[i]);
 	free(*walk);
 	*walk = NULL;
 }
@@ -51,8 +63,11 @@ profile_row(struct profile_walk *walk, uint64_t word)
 {
 	struct heap_profile *profile = walk->profile;
 	bool arena = word & SIDE_ARENA;
-	uint32_t *row = &walk->row_of[side_site(word) * 2U + arena];
+	uint32_t key = side_site(word) * 2U + arena, **leaf = &walk->leaves[key / PROFILE_LEAF];
 
+	if (*leaf == NULL && (*leaf = calloc(PROFILE_LEAF, sizeof(**leaf))) == NULL)
+		return NULL;
+	uint32_t *row = &(*leaf)[key % PROFILE_LEAF];
 	if (*row != 0)
 		return &profile->sites[*row - 1];
 	if (profile->count == walk->room) {
@@ -98,58 +113,75 @@ profile_count(struct profile_walk *walk, uint64_t word, uint64_t bytes, unsigned
 	return 0;
 }
 
-/* Counts the words that were copied from a span. */
+/* Counts words that were copied from a span. */
 static int
-profile_count_span(struct profile_walk *walk, unsigned blocks, uint64_t bytes)
+profile_count_words(struct profile_walk *walk, unsigned count, uint64_t bytes)
 {
 	unsigned run;
 
-	for (unsigned i = 0; i < blocks; i += run) {
+	for (unsigned i = 0; i < count; i += run) {
 		uint64_t word = walk->words[i];
-		for (run = 1; run < PROFILE_STRETCH && i + run < blocks && walk->words[i + run] == word;)
+		for (run = 1; i + run < count && walk->words[i + run] == word;)
 			run++;
 		if (word & SIDE_LIVE) {
 			int r = profile_count(walk, word, bytes, run);
 			if (r < 0)
 				return r;
 		}
-		if ((i + run) / PROFILE_STRETCH != i / PROFILE_STRETCH)
-			pace();
 	}
 	return 0;
 }
 
-/* Copies a span's side words. Returns how many, 0 if the span is not in use or changed meanwhile. */
-static unsigned
-profile_read_span(struct profile_walk *walk, const struct span *span, uint64_t *ret_bytes)
+static bool
+profile_span_stands(const struct profile_span *met)
 {
-	uint32_t sequence = __atomic_load_n(&span->sequence, __ATOMIC_ACQUIRE);
+	return __atomic_load_n(&met->span->sequence, __ATOMIC_RELAXED) == met->sequence;
+}
 
-	if (sequence % 2 == 0)
-		return 0;
+/* False: the span is not in use, or changed meanwhile. */
+static bool
+profile_meet(const struct span *span, struct profile_span *ret)
+{
+	struct profile_span met = {.span = span, .sequence = __atomic_load_n(&span->sequence, __ATOMIC_ACQUIRE)};
+
+	if (met.sequence % 2 == 0)
+		return false;
 	unsigned class = __atomic_load_n(&span->class, __ATOMIC_ACQUIRE);
-	const uint64_t *side = __atomic_load_n(&span->side, __ATOMIC_ACQUIRE);
-	unsigned blocks = 1;
-	uint64_t bytes;
+	if (class == 0)
+		return false;
 	if (class == CLASS_LARGE) {
-		side = &span->word;
-		bytes = __atomic_load_n(&span->bytes, __ATOMIC_ACQUIRE);
+		met.side = &span->word;
+		met.blocks = 1;
+		met.bytes = __atomic_load_n(&span->bytes, __ATOMIC_ACQUIRE);
 	} else {
-		if (class == 0)
-			return 0;
-		blocks = class_rows[class].blocks;
-		bytes = class_rows[class].size;
-		/* Class and table may be of two lives of the span: a table of more words than this one has is read
-		 * then. */
-		if (__atomic_load_n(&span->sequence, __ATOMIC_RELAXED) != sequence)
-			return 0;
+		met.side = __atomic_load_n(&span->side, __ATOMIC_ACQUIRE);
+		met.blocks = class_rows[class].blocks;
+		met.bytes = class_rows[class].size;
 	}
-	for (unsigned i = 0; i < blocks; i++)
-		walk->words[i] = __atomic_load_n(&side[i], __ATOMIC_ACQUIRE);
-	if (__atomic_load_n(&span->sequence, __ATOMIC_RELAXED) != sequence)
-		return 0;
-	*ret_bytes = bytes;
-	return blocks;
+	/* Class and table may be of two lives of the span: a table of more words than this one has would be read. */
+	if (!profile_span_stands(&met))
+		return false;
+	*ret = met;
+	return true;
+}
+
+/* Reads and counts a span by slices, up to where it changed: what comes after had no block that lived through the walk,
+ * and what came before was alive when it was read. */
+static int
+profile_read_span(struct profile_walk *walk, const struct profile_span *met)
+{
+	for (unsigned from = 0; from < met->blocks; from += PROFILE_SLICE) {
+		unsigned count = met->blocks - from < PROFILE_SLICE ? met->blocks - from : PROFILE_SLICE;
+		pace();
+		for (unsigned i = 0; i < count; i++)
+			walk->words[i] = __atomic_load_n(&met->side[from + i], __ATOMIC_ACQUIRE);
+		if (!profile_span_stands(met))
+			break;
+		int r = profile_count_words(walk, count, met->bytes);
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 uint64_t
@@ -187,20 +219,15 @@ heap_profile_take(const struct heap *heap, uint32_t min_age, struct heap_profile
 
 	if (walk == NULL || profile == NULL)
 		return -ENOMEM;
-	/* Untouched pages of this large table cost nothing. */
-	walk->row_of = calloc(2UL * SIDE_SITES, sizeof(*walk->row_of));
-	if (walk->row_of == NULL)
-		return -ENOMEM;
 	walk->heap = heap;
 	walk->profile = profile;
 	walk->min_age = min_age;
 	profile->epoch = __atomic_load_n(heap->clock, __ATOMIC_RELAXED);
 	uint32_t top = __atomic_load_n(&heap->runs.top, __ATOMIC_ACQUIRE);
 	for (uint32_t granule = 0; granule < top; granule++) {
-		uint64_t bytes = 0;
+		struct profile_span met;
 		pace();
-		unsigned blocks = profile_read_span(walk, &heap->spans[granule], &bytes);
-		int r = profile_count_span(walk, blocks, bytes);
+		int r = profile_meet(&heap->spans[granule], &met) ? profile_read_span(walk, &met) : 0;
 		if (r < 0)
 			return r;
 	}

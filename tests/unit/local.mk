@@ -8,7 +8,7 @@ unit_tests = \
 	tests/unit/test-deadline tests/unit/test-gate tests/unit/test-listener tests/unit/test-handover \
 	tests/unit/test-wire tests/unit/test-job tests/unit/test-command-table tests/unit/test-commands \
 	tests/unit/test-log tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render tests/unit/test-top tests/unit/test-doctor tests/unit/test-explain tests/unit/test-format tests/unit/test-difference \
-	tests/unit/test-heap tests/unit/test-heap-threads tests/unit/test-scope tests/unit/test-vault tests/unit/test-scope-image \
+	tests/unit/test-pace tests/unit/test-heap tests/unit/test-heap-threads tests/unit/test-scope tests/unit/test-vault tests/unit/test-scope-image \
 	tests/unit/test-exposure tests/unit/test-request tests/unit/test-pool tests/unit/test-settings tests/unit/test-fixtures \
 	tests/unit/test-whoami tests/unit/test-corpus
 unit_tests += tests/unit/test-signals tests/unit/test-ladder tests/unit/test-walk tests/unit/test-trend tests/unit/test-verdict tests/unit/test-probe tests/unit/test-record tests/unit/test-inspector
@@ -18,6 +18,8 @@ TESTS += $(unit_tests)
 endif
 
 # yaml, schema, configuration, access
+tests_unit_test_pace_SOURCES = tests/unit/test-pace.c daemon/pace.c
+tests_unit_test_pace_LDADD = $(CMOCKA_LIBS)
 tests_unit_test_error_SOURCES = tests/unit/test-error.c daemon/error.c
 tests_unit_test_error_LDADD = $(CMOCKA_LIBS)
 tests_unit_test_yaml_SOURCES = tests/unit/test-yaml.c daemon/yaml.c daemon/error.c
