@@ -2,6 +2,7 @@
 #include "screen.h"
 
 #include "cleanup.h"
+#include "memory.h"
 #include "monotonic.h"
 
 #include <errno.h>
@@ -108,6 +109,15 @@ screen_leave(struct screen *screen)
 		(void) tcsetattr(screen->input, TCSANOW, &screen->before);
 }
 
+/* The one that is shown, for an end in the middle of anything. */
+static struct screen *screen_shown;
+
+static void
+screen_end(void)
+{
+	screen_leave(screen_shown);
+}
+
 int
 screen_open(int input, int output, struct screen **ret)
 {
@@ -134,6 +144,8 @@ screen_open(int input, int output, struct screen **ret)
 		free(screen);
 		return r;
 	}
+	screen_shown = screen;
+	memory_at_end(screen_end);
 	screen_enter(screen);
 	*ret = screen;
 	return 0;
@@ -148,6 +160,7 @@ screen_close(struct screen **screen)
 	if (!s)
 		return 0;
 	number = s->signal;
+	memory_at_end(NULL);
 	screen_leave(s);
 	(void) close(s->events);
 	(void) sigprocmask(SIG_SETMASK, &s->mask, NULL);

@@ -14,6 +14,7 @@ class Scene:
 
     def __init__(self, subject):
         self.subject, self.number = subject, 0
+        self.page = subject.page  # that of the process whose calls fail
 
     def ready(self):
         self.subject.up()

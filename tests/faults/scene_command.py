@@ -6,6 +6,7 @@ import pathlib
 import re
 import subprocess
 
+from page import Page
 from scene import Scene
 from subject import PATIENCE, Finding, harness, varlink
 
@@ -107,10 +108,11 @@ def commands(subject):
 
 class Ctl(Scene):
     """mtlsctl itself under the shim, the daemon left alone."""
-    thorough, without = 1 << 30, ("library",)
+    thorough = 1 << 30
 
-    def __init__(self, subject, name, *arguments, file=None):
+    def __init__(self, subject, page, name, *arguments, file=None):
         super().__init__(subject)
+        self.page = page
         self.name, self.arguments, self.file = name, arguments, file
 
     def act(self):
@@ -121,7 +123,7 @@ class Ctl(Scene):
             path.write_text("old")
         arguments = [str(path) if word == "FILE" else word for word in self.arguments]
         daemon = self.subject.daemon
-        environment = {**os.environ, **daemon.env}
+        environment = {**os.environ, **daemon.env, "MTLSD_FAULTS": self.page.path}
         try:
             done = subprocess.run([str(harness.BUILD / "mtlsctl"), "--socket", daemon.socket, *arguments],
                                   capture_output=True, text=True, errors="replace", stdin=subprocess.DEVNULL,
@@ -151,7 +153,9 @@ class Ctl(Scene):
 
 
 def ctl(subject):
-    return [Ctl(subject, "status", "status"), Ctl(subject, "json", "--json", "list"),
-            Ctl(subject, "doctor", "doctor", "echo"), Ctl(subject, "help", "--help"),
-            Ctl(subject, "output", "dump", "leak", "--format", "json", "--output", "FILE", file="new"),
-            Ctl(subject, "overwrite", "dump", "leak", "--format", "json", "--output", "FILE", file="old")]
+    page = Page(subject.folder / "page-ctl")
+    return [Ctl(subject, page, "status", "status"), Ctl(subject, page, "json", "--json", "list"),
+            Ctl(subject, page, "doctor", "doctor", "echo"), Ctl(subject, page, "help", "--help"),
+            Ctl(subject, page, "folded", "dump", "leak", "--format", "folded"),
+            Ctl(subject, page, "output", "dump", "leak", "--format", "json", "--output", "FILE", file="new"),
+            Ctl(subject, page, "overwrite", "dump", "leak", "--format", "json", "--output", "FILE", file="old")]
