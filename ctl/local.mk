@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 bin_PROGRAMS += mtlsctl
 mtlsctl_SOURCES = ctl/mtlsctl.c ctl/arguments.c ctl/arguments.h ctl/client.c ctl/client.h ctl/local.c ctl/local.h \
-	ctl/memory.c ctl/memory.h ctl/pki.c ctl/pki.h \
+	ctl/memory.c ctl/memory.h ctl/output.c ctl/output.h ctl/pki.c ctl/pki.h \
 	ctl/render.c ctl/render.h ctl/replay.c ctl/replay.h ctl/screen.c ctl/screen.h ctl/top.c ctl/top.h ctl/top-internal.h \
 	ctl/top-draw.c ctl/top-command.c ctl/top-command.h ctl/usage.c ctl/usage.h \
 	daemon/command.c daemon/command.h daemon/wire.c daemon/wire.h daemon/schema-nearest.c daemon/schema-value.c \

@@ -4,13 +4,13 @@
 #include "arguments.h"
 #include "client.h"
 #include "local.h"
+#include "output.h"
 #include "render.h"
 #include "schema-value.h"
 #include "schema.h"
 #include "usage.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -171,7 +171,8 @@ mtlsctl_find(const json_t *commands, const char *name)
 	const json_t *command;
 	size_t i;
 
-	json_array_foreach(commands, i, command) {
+	json_array_foreach(commands, i, command)
+	{
 		const char *own = json_string_value(json_object_get(command, "name"));
 
 		if (own && strcmp(own, name) == 0)
@@ -189,7 +190,8 @@ mtlsctl_refuse_unknown(const struct mtlsctl *self, const char *name)
 	size_t i, count = 0;
 
 	for (size_t list = 0; list < ARRAY_LENGTH(lists); list++) {
-		json_array_foreach(lists[list], i, command) {
+		json_array_foreach(lists[list], i, command)
+		{
 			const char *own = json_string_value(json_object_get(command, "name"));
 
 			if (own && count < MTLSCTL_NAMES_MAX)
@@ -231,7 +233,8 @@ mtlsctl_show_error(const struct mtlsctl *self, const struct client_reply *reply)
 		json_decref(whole);
 	}
 	mtlsctl_complain(code, message ? message : reply->error);
-	json_array_foreach(mistakes, i, line) {
+	json_array_foreach(mistakes, i, line)
+	{
 		if (json_is_string(line)) {
 			render_text(stderr, json_string_value(line));
 			fputc('\n', stderr);
@@ -300,7 +303,8 @@ mtlsctl_open_spool(struct mtlsctl *self, const json_t *command, json_t *paramete
 
 	if (!format || strcmp(format, "text") == 0 || strcmp(format, "json") == 0)
 		return -1;
-	json_array_foreach(json_object_get(command, "arguments"), i, argument) {
+	json_array_foreach(json_object_get(command, "arguments"), i, argument)
+	{
 		const char *type = json_string_value(json_object_get(argument, "type"));
 		const char *name = json_string_value(json_object_get(argument, "name"));
 
@@ -363,7 +367,8 @@ mtlsctl_call(struct mtlsctl *self, const json_t *command, json_t *parameters, in
 static enum mtlsctl_exit
 mtlsctl_command(struct mtlsctl *self, const json_t *command, bool local)
 {
-	CLEANUP_CLOSE int output = -1;
+	CLEANUP(output_free) struct output *output = NULL;
+	CLEANUP_CLOSE int spool = -1;
 	const char *file = NULL;
 	json_t *parameters = NULL;
 	struct error error = {0};
@@ -376,13 +381,9 @@ mtlsctl_command(struct mtlsctl *self, const json_t *command, bool local)
 	}
 	if (arguments_parse(command, self->words + 1, self->word_count - 1, &parameters, &file, &error) < 0)
 		return mtlsctl_complain(MTLSCTL_USAGE, error.text);
-	if (file) {
-		output = open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-		if (output < 0) {
-			error_set(&error, -errno, "%s: %s", file, strerror(errno));
-			json_decref(parameters);
-			return mtlsctl_complain(MTLSCTL_FAILED, error.text);
-		}
+	if (file && output_open(file, &output, &error) < 0) {
+		json_decref(parameters);
+		return mtlsctl_complain(MTLSCTL_FAILED, error.text);
 	}
 	if (local) {
 		struct local_context context = {
@@ -396,11 +397,15 @@ mtlsctl_command(struct mtlsctl *self, const json_t *command, bool local)
 		json_decref(parameters);
 		return r < 0 ? mtlsctl_complain(MTLSCTL_USAGE, error.text) : (enum mtlsctl_exit) r;
 	}
-	if (output >= 0)
-		return mtlsctl_call(self, command, parameters, output);
-	output = mtlsctl_open_spool(self, command, parameters);
-	code = mtlsctl_call(self, command, parameters, output);
-	return code == MTLSCTL_OK && output >= 0 ? mtlsctl_copy_spool(output) : code;
+	if (output) {
+		code = mtlsctl_call(self, command, parameters, output_descriptor(output));
+		if ((code == MTLSCTL_OK || code == MTLSCTL_LEAK) && output_keep(output, &error) < 0)
+			return mtlsctl_complain(MTLSCTL_FAILED, error.text);
+		return code;
+	}
+	spool = mtlsctl_open_spool(self, command, parameters);
+	code = mtlsctl_call(self, command, parameters, spool);
+	return code == MTLSCTL_OK && spool >= 0 ? mtlsctl_copy_spool(spool) : code;
 }
 
 static enum mtlsctl_exit
@@ -425,8 +430,8 @@ mtlsctl_print_commands(const struct mtlsctl *self)
 	json_t *options = json_array(), *whole;
 
 	for (const struct usage_option *o = mtlsctl_options; o->name; o++)
-		json_array_append_new(options, json_pack("{s:s, s:s, s:s}", "name", o->name, "metavar", o->metavar,
-							 "help", o->help));
+		json_array_append_new(
+			options, json_pack("{s:s, s:s, s:s}", "name", o->name, "metavar", o->metavar, "help", o->help));
 	whole = json_pack("{s:o, s:O}", "options", options, "commands", self->local);
 	mtlsctl_print_json(stdout, whole);
 	json_decref(whole);

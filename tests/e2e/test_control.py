@@ -335,6 +335,37 @@ def test_dump_into_a_file_of_the_operator(d, tmp_path):
     assert "leak_keep" not in out
 
 
+@pytest.mark.skipif(not harness.HEAP_LAYER, reason="built without the heap layer")
+def test_a_file_of_the_operator_is_replaced_whole_or_left_alone(d, tmp_path):
+    target, link = tmp_path / "dump.json", tmp_path / "link"
+    target.write_text("old")
+    target.chmod(0o640)
+    link.symlink_to(target)
+    arguments = ("--format", "json", "--output", str(link))
+    code, _, err = d.ctl_raw("dump", "nobody", *arguments)
+    assert code == 4, err
+    assert target.read_text() == "old"
+    code, _, err = d.ctl_raw("dump", "leak", *arguments)
+    assert code == 0, err
+    assert json.loads(target.read_text())["plugin"] == "leak"
+    assert link.is_symlink() and stat.S_IMODE(target.stat().st_mode) == 0o640
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(("dump", "link"))) == [
+        "dump.json", "link"]
+
+
+def test_a_pipe_is_written_as_it_is(d, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        code, _, err = d.ctl_raw("dump", "leak", "--output", str(pipe))
+        assert code == 0, err
+        assert os.read(reader, 65536)
+        assert stat.S_ISFIFO(pipe.stat().st_mode)
+    finally:
+        os.close(reader)
+
+
 def test_descriptors_that_are_not_asked_for_are_closed(d):
     before = d.descriptors()
     link = d.varlink()
