@@ -68,11 +68,11 @@ add_clients(struct lists *lists, const struct tls_set *set, const struct trust_c
 static void
 add_tickets(struct lists *lists, const struct tls_set *set, const struct tls_policy_view *policy)
 {
-	json_t *row = json_pack("{s:s, s:b, s:s, s:I, s:I, s:I, s:I, s:I}", "set", tls_set_name(set), "tickets",
-				policy->tickets, "secrets_from", policy->shared ? "file" : "own", "secrets",
-				(json_int_t) policy->secrets, "rotations", (json_int_t) policy->rotations, "lifetime",
-				(json_int_t) policy->ticket_lifetime, "rotation", (json_int_t) policy->ticket_rotation,
-				"epoch", (json_int_t) policy->epoch);
+	json_t *row = json_pack("{s:s, s:b, s:s, s:b, s:I, s:I, s:I, s:I, s:I}", "set", tls_set_name(set), "tickets",
+				policy->tickets, "secrets_from", policy->shared ? "file" : "own", "kept", policy->kept,
+				"secrets", (json_int_t) policy->secrets, "rotations", (json_int_t) policy->rotations,
+				"lifetime", (json_int_t) policy->ticket_lifetime, "rotation",
+				(json_int_t) policy->ticket_rotation, "epoch", (json_int_t) policy->epoch);
 	set_time(row, "newest", policy->newest);
 	json_array_append_new(lists->tickets, row);
 }

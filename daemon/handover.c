@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
@@ -63,6 +64,14 @@ vacate(int fd)
 	CLEANUP_CLOSE int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (nothing >= 0)
 		(void) dup3(nothing, fd, O_CLOEXEC);
+}
+
+/* True where vacate has been. */
+static bool
+is_vacant(int fd)
+{
+	struct stat status;
+	return fstat(fd, &status) < 0 || S_ISCHR(status.st_mode);
 }
 
 static bool
@@ -124,6 +133,25 @@ handover_find(const struct sockaddr *address, socklen_t length, bool *ret_kept)
 }
 
 int
+handover_take(const char *name)
+{
+	CLEANUP(passed_clear) struct passed passed = passed_read();
+	char stored[NAME_SIZE];
+	store_name(name, stored);
+	for (int i = 0; i < passed.count; i++) {
+		int original = SD_LISTEN_FDS_START + i;
+		if (strcmp(passed.names[i], stored) != 0 || is_vacant(original))
+			continue;
+		int fd = fcntl(original, F_DUPFD_CLOEXEC, 3);
+		if (fd < 0)
+			return -errno;
+		vacate(original);
+		return fd;
+	}
+	return -ENOENT;
+}
+
+int
 handover_keep(const char *name, int fd)
 {
 	char stored[NAME_SIZE], text[NAME_SIZE + 64];
@@ -149,21 +177,35 @@ handover_forget(const char *name)
 	forget(stored);
 }
 
-unsigned
-handover_prune(void)
+static unsigned
+prune(bool sockets)
 {
 	CLEANUP(passed_clear) struct passed passed = passed_read();
 	unsigned count = 0;
 	for (int i = 0; i < passed.count; i++) {
 		int fd = SD_LISTEN_FDS_START + i;
-		if (!is_ours(passed.names[i]) || sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) <= 0)
+		if (!is_ours(passed.names[i]) || is_vacant(fd) ||
+		    (sd_is_socket(fd, AF_UNSPEC, SOCK_STREAM, 1) > 0) != sockets)
 			continue;
 		forget(passed.names[i]);
 		vacate(fd);
 		count++;
 	}
+	return count;
+}
+
+unsigned
+handover_prune(void)
+{
+	unsigned count = prune(true);
 	/* Also for what was given up one by one: an address is free only when the manager's copy is closed. */
 	if (handover_available())
 		(void) sd_notify_barrier(0, PATIENCE);
 	return count;
+}
+
+void
+handover_prune_state(void)
+{
+	(void) prune(false);
 }

@@ -68,10 +68,10 @@ mtlsd_tls = \
 	daemon/secret.c daemon/secret.h daemon/hello.c daemon/hello.h daemon/ticket.c daemon/ticket.h daemon/chain.c daemon/chain.h \
 	daemon/chain-cache.c daemon/chain-cache.h daemon/crl.c daemon/crl.h daemon/tls-refusal.c daemon/tls-refusal.h \
 	daemon/trust.c daemon/trust.h daemon/trust-internal.h daemon/trust-judge.c daemon/trust-plain.c daemon/trust-plain.h daemon/ocsp.c daemon/ocsp.h daemon/credential.c daemon/credential.h \
-	daemon/tls-policy.c daemon/tls-policy.h daemon/tls.c daemon/tls.h daemon/tls-store.c daemon/tls-store.h \
+	daemon/handover.c daemon/handover.h daemon/tls-policy.c daemon/tls-policy.h daemon/tls.c daemon/tls.h daemon/tls-store.c daemon/tls-store.h \
 	daemon/handshake.c daemon/handshake.h
 mtlsd_edge = \
-	daemon/handover.c daemon/handover.h daemon/listener.c daemon/listener.h daemon/peer-limit.c daemon/peer-limit.h \
+	daemon/listener.c daemon/listener.h daemon/peer-limit.c daemon/peer-limit.h \
 	$(mtlsd_tls) daemon/edge.h daemon/edge-connection.c \
 	daemon/flight.c daemon/flight.h daemon/edge-exchange.c daemon/edge-recheck.c daemon/edge-record.c daemon/edge-send.c daemon/edge-serve.c daemon/edge-socket.c \
 	daemon/edge-table.c daemon/edge-turn.c daemon/edge-watch.c daemon/tls-watch.c daemon/tls-watch.h daemon/tls-keeper.c daemon/tls-keeper.h \

@@ -320,6 +320,7 @@ server_new(const char *config_path, struct server **ret, struct error *error)
 	if (r < 0)
 		return r;
 	report_failed_plugins(server);
+	handover_prune_state();
 	unsigned unwanted = handover_prune();
 	if (unwanted > 0)
 		event_log(EVENT_SOCKETS_CLOSED, NULL,

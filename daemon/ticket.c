@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ticket.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <string.h>
+#include <unistd.h>
 
 enum {
 	SECRET_LEAST = 32,
@@ -188,6 +190,58 @@ ticket_ring_read(struct ticket_ring *ring, const char *name, const void *text, s
 		ring->count = (size_t) count;
 	}
 	*ret_changed = !same;
+	return 0;
+}
+
+/* --- kept for the next run --------------------------------------------------------------------------------------- */
+
+struct kept {
+	char what[24]; /* and which version of it */
+	uint64_t count;
+	struct ticket_secret secrets[TICKET_SECRETS];
+};
+static_assert(sizeof(struct kept) < 4096, "one write within a page");
+static const char kept_what[24] = "mtlsd ticket secrets 1";
+
+int
+ticket_ring_save(const struct ticket_ring *ring, int fd)
+{
+	CLEANUP(secret_clear) struct secret pages = {0};
+	int r = secret_new(sizeof(struct kept), &pages);
+	if (r < 0)
+		return r;
+	struct kept *kept = (struct kept *) pages.data; /* page-aligned */
+	memcpy(kept->what, kept_what, sizeof(kept->what));
+	kept->count = ring->count;
+	memcpy(kept->secrets, ring->secrets, ring->count * sizeof(*ring->secrets));
+	ssize_t written = pwrite(fd, kept, sizeof(*kept), 0);
+	return written == sizeof(*kept) ? 0 : written < 0 ? -errno : -EIO;
+}
+
+static bool
+is_sound(const struct kept *kept)
+{
+	bool sound = memcmp(kept->what, kept_what, sizeof(kept->what)) == 0 && kept->count <= TICKET_SECRETS;
+	for (size_t i = 0; sound && i < kept->count; i++)
+		sound = kept->secrets[i].length >= SECRET_LEAST && kept->secrets[i].length <= SECRET_MOST;
+	return sound;
+}
+
+int
+ticket_ring_load(struct ticket_ring *ring, int fd)
+{
+	CLEANUP(secret_clear) struct secret pages = {0};
+	int r = secret_new(sizeof(struct kept), &pages);
+	if (r < 0)
+		return r;
+	const struct kept *kept = (const struct kept *) pages.data;
+	ssize_t got = pread(fd, pages.data, sizeof(*kept), 0);
+	if (got < 0)
+		return -errno;
+	if (got != sizeof(*kept) || !is_sound(kept))
+		return -EBADMSG;
+	memcpy(ring->secrets, kept->secrets, sizeof(kept->secrets));
+	ring->count = kept->count;
 	return 0;
 }
 

@@ -30,6 +30,10 @@ int ticket_ring_turn(struct ticket_ring *ring, time_t now, unsigned period, unsi
 /* The file's secrets from now on. *ret_changed: they differ from those before. On failure the old ones stay. */
 int ticket_ring_read(struct ticket_ring *ring, const char *name, const void *text, size_t length, time_t now,
 		     bool *ret_changed, struct error *error);
+/* Writes the secrets over what the file held / reads what was written. A memory file (memfd_create(2)) keeps them off
+ * disks; one write within a page is whole or was not made, whenever the process ends. -EBADMSG: not such a file. */
+int ticket_ring_save(const struct ticket_ring *ring, int fd);
+int ticket_ring_load(struct ticket_ring *ring, int fd);
 time_t ticket_ring_since(const struct ticket_ring *ring); /* when the newest secret came; 0: none yet */
 size_t ticket_ring_count(const struct ticket_ring *ring);
 

@@ -28,10 +28,13 @@ struct tls_policy *tls_policy_ref(struct tls_policy *policy);
 void tls_policy_unref(struct tls_policy **policy);
 const char *tls_policy_name(const struct tls_policy *policy);
 
-/* From now on these terms. True if the epoch rose. Where ticket keys cannot be made there are no tickets. */
+/* From now on these terms. True if the epoch rose. Where ticket keys cannot be made there are no tickets. Own secrets
+ * are kept for the next run (handover.h): a restart costs nobody a full handshake. Main thread, as the two below. */
 bool tls_policy_adopt(struct tls_policy *policy, const struct tls_policy_terms *terms, time_t now);
 /* Renews secrets that are due. True if it did. */
 bool tls_policy_turn(struct tls_policy *policy, time_t now);
+/* No set in force has its name any more: the next run is not to know its secrets. */
+void tls_policy_retire(struct tls_policy *policy);
 /* A reference, and the epoch it belongs to. NULL before the first terms. */
 struct trust *tls_policy_trust(struct tls_policy *policy, uint64_t *ret_epoch);
 uint64_t tls_policy_epoch(const struct tls_policy *policy);
@@ -41,7 +44,7 @@ bool tls_policy_ticket(struct tls_policy *policy, const struct hello *hello, tim
 
 struct tls_policy_view {
 	uint64_t epoch;
-	bool tickets, shared;
+	bool tickets, shared, kept; /* kept: for the next run */
 	unsigned ticket_lifetime, ticket_rotation;
 	size_t secrets;
 	time_t newest;       /* when the newest secret came; 0: none */

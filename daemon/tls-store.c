@@ -267,6 +267,19 @@ tls_store_load(struct tls_store *store, const struct config *config, struct tls_
 	return loading.result;
 }
 
+/* Policies of names that no set in force has any more. */
+static void
+retire(const struct tls_sets *before, const struct tls_sets *now)
+{
+	for (size_t i = 0; i < before->count; i++) {
+		bool named = false;
+		for (size_t j = 0; j < now->count && !named; j++)
+			named = strcmp(tls_set_name(before->sets[i]), tls_set_name(now->sets[j])) == 0;
+		if (!named)
+			tls_policy_retire(tls_set_policy(before->sets[i]));
+	}
+}
+
 int
 tls_store_enforce(struct tls_store *store, const struct tls_sets *sets, time_t now)
 {
@@ -281,6 +294,7 @@ tls_store_enforce(struct tls_store *store, const struct tls_sets *sets, time_t n
 	before = store->current;
 	store->current = fresh;
 	pthread_mutex_unlock(&store->lock);
+	retire(&before, sets);
 	return changed;
 }
 

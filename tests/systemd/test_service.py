@@ -4,6 +4,7 @@ import re
 import signal
 import threading
 
+import client as mtls_client
 import pytest
 from machine import RunError, wait_for
 from service import CONFIG, PORT, UNIT
@@ -151,6 +152,47 @@ def test_a_crash_refuses_nobody(service):
     assert service.show("NRestarts") == "1"
 
 
+def resumes(service, session=None):
+    """A request with that session: was it resumed, and the session the next may bring."""
+    with service.machine.network(), mtls_client.Client("127.0.0.1", PORT, service.context()) as one:
+        one.session = session
+        assert one.get("/whoami")[0] == 200
+        return one.sock.session_reused, one.sock.session
+
+
+@pytest.mark.parametrize("how", ["restart", "crash"])
+def test_tickets_survive(service, how):
+    service.start()
+    assert service.ctl("show", "tls")["resumption"][0]["kept"]
+    session = resumes(service)[1]
+    before = service.pid
+    if how == "restart":
+        service.systemctl("restart", UNIT)
+    else:
+        service.systemctl("kill", "--signal=KILL", UNIT)
+        wait_for(lambda: service.pid not in (0, before), "another process")
+    assert resumes(service, session)[0]
+    # Not what was granted under other authorities, lists or rules.
+    session = resumes(service)[1]
+    service.configure(routes=[{"name": "whoami", "prefix": "/whoami", "allow": [{"dns": "*"}], "handler": "whoami"}])
+    service.systemctl("restart", UNIT)
+    assert not resumes(service, session)[0]
+    # And not after a stop, when the store is emptied.
+    session = resumes(service)[1]
+    service.systemctl("stop", UNIT)
+    service.start()
+    assert not resumes(service, session)[0]
+
+
+def test_secrets_that_are_not_wanted_are_not_kept(service):
+    service.start()
+    wait_for(lambda: service.show("NFileDescriptorStore") == "3", "listener, control socket and secrets in the store")
+    service.configure(tls=[{"name": "main", "certificate": "tls/server.pem", "key": "tls/server.key",
+                            "client_ca": "tls/clients.pem", "tickets": False}])
+    service.systemctl("reload", UNIT)
+    wait_for(lambda: service.show("NFileDescriptorStore") == "2", "the store to have lost the secrets")
+
+
 def listening_inode(service):
     for line in service.machine.run("cat", "/proc/net/tcp").splitlines()[1:]:
         fields = line.split()
@@ -164,11 +206,11 @@ def test_a_removed_listener_is_not_kept(service):
                  {"name": "second", "address": f"127.0.0.1:{PORT + 1}", "tls": "main"}]
     service.configure(listeners=listeners)
     service.start()
-    # Two listeners and the control socket.
-    wait_for(lambda: service.show("NFileDescriptorStore") == "3", "three sockets in the store")
+    # Two listeners, the control socket, the secrets of tickets.
+    wait_for(lambda: service.show("NFileDescriptorStore") == "4", "four descriptors in the store")
     service.configure(listeners=listeners[:1])
     service.systemctl("reload", UNIT)
-    wait_for(lambda: service.show("NFileDescriptorStore") == "2", "the store to have lost one")
+    wait_for(lambda: service.show("NFileDescriptorStore") == "3", "the store to have lost one")
     with pytest.raises(ConnectionRefusedError):
         service.get("/whoami", port=PORT + 1)
     service.configure(listeners=listeners)
@@ -177,7 +219,7 @@ def test_a_removed_listener_is_not_kept(service):
     # One that goes while nobody runs is given up by the next process.
     service.configure(listeners=listeners[:1])
     service.systemctl("restart", UNIT)
-    wait_for(lambda: service.show("NFileDescriptorStore") == "2", "the store to have lost one")
+    wait_for(lambda: service.show("NFileDescriptorStore") == "3", "the store to have lost one")
     with pytest.raises(ConnectionRefusedError):
         service.get("/whoami", port=PORT + 1)
     assert service.get("/whoami")[0] == 200

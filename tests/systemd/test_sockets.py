@@ -40,7 +40,7 @@ def test_restarts_refuse_nobody(service):
         storm.stop()
     print(f"{RESTARTS} restarts, {storm.served} connections served, {len(storm.failures)} failed")
     assert storm.failures == []
-    assert service.show("NFileDescriptorStore") == "2"
+    assert service.show("NFileDescriptorStore") == "3"
 
 
 def test_the_control_socket_outlives_a_restart(service):

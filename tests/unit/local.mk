@@ -87,7 +87,7 @@ test_commands = daemon/pool.c tests/unit/fake-server.c tests/unit/fake-server.h 
 	daemon/name.c daemon/target.c $(mtlsd_commands) $(mtlsd_tls) daemon/yaml.c $(mtlsd_format) daemon/verdict-text.c $(mtlsd_signals) daemon/event.c daemon/units.c \
 	daemon/job.c daemon/pace.c daemon/log.c daemon/schema-nearest.c daemon/schema-value.c daemon/error.c
 test_command_fixture = tests/unit/command-fixture.c tests/unit/command-fixture.h $(test_commands)
-test_control_fixture = tests/unit/control-fixture.c tests/unit/control-fixture.h daemon/control.c daemon/handover.c daemon/caller.c \
+test_control_fixture = tests/unit/control-fixture.c tests/unit/control-fixture.h daemon/control.c daemon/caller.c \
 	daemon/caller-call.c daemon/caller-job.c daemon/peer.c $(test_commands)
 tests_unit_test_command_table_SOURCES = tests/unit/test-command-table.c tests/unit/pki-fixture.c tests/unit/pki-fixture.h \
 	$(test_command_fixture)
@@ -229,7 +229,7 @@ tests_unit_test_trust_plain_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) -lpthread
 tests_unit_test_trust_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) -lpthread
 tests_unit_test_credential_SOURCES = tests/unit/test-credential.c tests/unit/pki-fixture.c tests/unit/pki-fixture.h \
 	$(mtlsd_tls) $(mtlsd_heap) daemon/pool.c daemon/certificate.c daemon/der.c daemon/yaml.c daemon/error.c
-tests_unit_test_credential_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) $(YAML_LIBS) $(DW_LIBS) -lpthread -ldl
+tests_unit_test_credential_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) $(DW_LIBS) -lpthread -ldl
 tests_unit_test_credential_LDFLAGS = $(mtlsd_LDFLAGS)
 tests_unit_test_secret_SOURCES = tests/unit/test-secret.c daemon/secret.c daemon/error.c
 tests_unit_test_secret_LDADD = $(CMOCKA_LIBS)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <systemd/sd-daemon.h>
@@ -125,6 +126,48 @@ hears(struct manager *manager, char text[static 512])
 	if (header && header->cmsg_type == SCM_RIGHTS)
 		memcpy(&fd, CMSG_DATA(header), sizeof(fd));
 	return fd;
+}
+
+/* State is handed out once; what nobody asks for is given up, and no socket with it. */
+static void
+state_is_taken_once(void **state)
+{
+	struct manager *manager = *state;
+	struct sockaddr_storage address;
+	char text[512], byte = 0;
+	int fds[PASSED];
+
+	has_store(manager);
+	for (int i = 0; i < 2; i++) {
+		int first = memfd_create("state", MFD_CLOEXEC);
+		fds[i] = fcntl(first, F_DUPFD_CLOEXEC, 70);
+		(void) close(first);
+	}
+	fds[2] = listening(AF_INET, &address);
+	assert_int_equal(write(fds[0], "x", 1), 1);
+	passes(fds, PASSED, "kept-tickets-main:kept-tickets-old:kept-sock");
+	assert_int_equal(handover_take("main"), -ENOENT);
+	int found = handover_take("tickets-main");
+	assert_true(found >= 0);
+	assert_int_equal(pread(found, &byte, 1, 0), 1);
+	assert_int_equal(byte, 'x');
+	(void) close(found);
+	assert_int_equal(handover_take("tickets-main"), -ENOENT);
+
+	handover_prune_state();
+	assert_int_equal(hears(manager, text), -1);
+	assert_string_equal(text, "FDSTOREREMOVE=1\nFDNAME=kept-tickets-old");
+	assert_int_equal(hears(manager, text), -1);
+	assert_string_equal(text, "");
+	handover_prune_state(); /* once is enough */
+	assert_int_equal(hears(manager, text), -1);
+	assert_string_equal(text, "");
+	bool kept = false;
+	found = handover_find((struct sockaddr *) &address, sizeof(struct sockaddr_in), &kept);
+	assert_true(found >= 0 && kept);
+	(void) close(found);
+	for (int i = 0; i < PASSED; i++)
+		(void) close(fds[i]);
 }
 
 static ino_t
@@ -286,6 +329,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(keeps_and_forgets, manager_start, manager_end),
 		cmocka_unit_test_setup_teardown(finds_by_address, manager_start, manager_end),
 		cmocka_unit_test_setup_teardown(prunes_what_nobody_asked_for, manager_start, manager_end),
+		cmocka_unit_test_setup_teardown(state_is_taken_once, manager_start, manager_end),
 		cmocka_unit_test_setup_teardown(a_listener_takes_up_the_queue, manager_start, manager_end),
 		cmocka_unit_test_setup_teardown(a_listener_keeps_no_port_of_chance, manager_start, manager_end),
 	};

@@ -8,6 +8,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -47,6 +50,72 @@ derive(const struct ticket_ring *ring, const char *set, const unsigned char *pol
 	assert_int_equal(ticket_keys_derive(ring, set, policy, LIFETIME, &keys), 0);
 	assert_int_equal(keys.count, ticket_ring_count(ring));
 	return keys;
+}
+
+/* Through a memory file, as from one run to the next. */
+static struct ticket_ring *
+next_run(const struct ticket_ring *ring)
+{
+	struct ticket_ring *next = ring_new();
+	int fd = memfd_create("tickets", MFD_CLOEXEC);
+	assert_int_equal(ticket_ring_save(ring, fd), 0);
+	assert_int_equal(ticket_ring_load(next, fd), 0);
+	(void) close(fd);
+	return next;
+}
+
+static void
+test_the_next_run_opens_what_this_one_sealed(void **state)
+{
+	struct ticket_ring *ring = ring_new();
+	time_t start = 100000, later = start + PERIOD + 1;
+	(void) state;
+	assert_int_equal(ticket_ring_turn(ring, start, PERIOD, LIFETIME), 1);
+	assert_int_equal(ticket_ring_turn(ring, later, PERIOD, LIFETIME), 1);
+	struct ticket_ring *next = next_run(ring);
+	struct ticket_keys before = derive(ring, "main", policy_a), after = derive(next, "main", policy_a);
+	assert_int_equal(before.count, 2);
+	assert_int_equal(after.count, 2);
+	assert_memory_equal(before.pages.data, after.pages.data, (size_t) 2 * TICKET_KEY);
+	/* And goes on with their ages. */
+	assert_int_equal(ticket_ring_since(next), later);
+	assert_int_equal(ticket_ring_turn(next, later + LIFETIME, PERIOD, LIFETIME), 1);
+	assert_int_equal(ticket_ring_count(next), 1);
+	assert_int_equal(ticket_ring_turn(next, later + PERIOD, PERIOD, LIFETIME), 1);
+	ticket_keys_clear(&before);
+	ticket_keys_clear(&after);
+	ticket_ring_free(&ring);
+	ticket_ring_free(&next);
+}
+
+static void
+test_a_file_that_is_none_is_refused(void **state)
+{
+	struct ticket_ring *ring = ring_new(), *next = ring_new();
+	int fd = memfd_create("tickets", MFD_CLOEXEC);
+	struct stat status;
+	(void) state;
+	assert_int_equal(ticket_ring_load(next, fd), -EBADMSG); /* empty */
+	assert_int_equal(ticket_ring_turn(ring, 100000, PERIOD, LIFETIME), 1);
+	assert_int_equal(ticket_ring_save(ring, fd), 0);
+	assert_int_equal(fstat(fd, &status), 0);
+	for (off_t at = 0; at < 40; at++) { /* what it is, how many, how long the first */
+		unsigned char byte;
+		assert_int_equal(pread(fd, &byte, 1, at), 1);
+		byte ^= 0xff;
+		assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+		int r = ticket_ring_load(next, fd);
+		assert_true(r == -EBADMSG || at >= 32); /* there begin the bytes of the secret */
+		byte ^= 0xff;
+		assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+	}
+	assert_int_equal(ftruncate(fd, status.st_size - 1), 0);
+	assert_int_equal(ticket_ring_load(next, fd), -EBADMSG);
+	assert_int_equal(ticket_ring_save(ring, -1), -EBADF);
+	assert_int_equal(ticket_ring_load(next, -1), -EBADF);
+	(void) close(fd);
+	ticket_ring_free(&ring);
+	ticket_ring_free(&next);
 }
 
 static void
@@ -186,6 +255,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_secrets_are_renewed_and_forgotten),
+		cmocka_unit_test(test_the_next_run_opens_what_this_one_sealed),
+		cmocka_unit_test(test_a_file_that_is_none_is_refused),
 		cmocka_unit_test(test_the_right_key_for_a_ticket),
 		cmocka_unit_test(test_keys_belong_to_a_set_and_a_policy),
 		cmocka_unit_test(test_a_file_of_secrets),
