@@ -152,9 +152,9 @@ def test_a_crash_refuses_nobody(service):
     assert service.show("NRestarts") == "1"
 
 
-def resumes(service, session=None):
+def resumes(service, context, session=None):
     """A request with that session: was it resumed, and the session the next may bring."""
-    with service.machine.network(), mtls_client.Client("127.0.0.1", PORT, service.context()) as one:
+    with service.machine.network(), mtls_client.Client("127.0.0.1", PORT, context) as one:
         one.session = session
         assert one.get("/whoami")[0] == 200
         return one.sock.session_reused, one.sock.session
@@ -162,26 +162,28 @@ def resumes(service, session=None):
 
 @pytest.mark.parametrize("how", ["restart", "crash"])
 def test_tickets_survive(service, how):
+    context = service.context()
     service.start()
-    assert service.ctl("show", "tls")["resumption"][0]["kept"]
-    session = resumes(service)[1]
+    assert service.ctl("tls")["resumption"][0]["kept"]
+    session = resumes(service, context)[1]
     before = service.pid
     if how == "restart":
         service.systemctl("restart", UNIT)
     else:
         service.systemctl("kill", "--signal=KILL", UNIT)
         wait_for(lambda: service.pid not in (0, before), "another process")
-    assert resumes(service, session)[0]
+    assert resumes(service, context, session)[0]
     # Not what was granted under other authorities, lists or rules.
-    session = resumes(service)[1]
-    service.configure(routes=[{"name": "whoami", "prefix": "/whoami", "allow": [{"dns": "*"}], "handler": "whoami"}])
+    session = resumes(service, context)[1]
+    service.configure(routes=[{"name": "whoami", "prefix": "/whoami", "allow": [{"dns": "*.example.org"}],
+                               "handler": "whoami"}])
     service.systemctl("restart", UNIT)
-    assert not resumes(service, session)[0]
+    assert not resumes(service, context, session)[0]
     # And not after a stop, when the store is emptied.
-    session = resumes(service)[1]
+    session = resumes(service, context)[1]
     service.systemctl("stop", UNIT)
     service.start()
-    assert not resumes(service, session)[0]
+    assert not resumes(service, context, session)[0]
 
 
 def test_secrets_that_are_not_wanted_are_not_kept(service):
