@@ -526,8 +526,8 @@ const struct command command_table[] = {
 			 " lists: int, revoked: int, lists_due: ?int, chains: int, chain_room: int, chain_hits: int,"
 			 " chain_misses: int, chain_evicted: int), resumption: [](set: string, tickets: bool,"
 			 " secrets_from: string, kept: bool, secrets: int, rotations: int, lifetime: int,"
-			 " rotation: int, epoch: int, newest: ?int), expiring: [](set: string, what: string, name: string,"
-			 " until: int, days: int), cut: [string]int",
+			 " rotation: int, epoch: int, newest: ?int), expiring: [](set: string, what: string,"
+			 " name: string, until: int, days: int), cut: [string]int",
 		.run = command_tls,
 	},
 	{
