@@ -34,7 +34,7 @@ interpose_again(size_t size, uintptr_t site)
 	return size <= RESERVE_PIECE / 2 && reserve_spend();
 }
 
-void *
+__attribute__((noinline)) void *
 interpose_take_plain(size_t size, uintptr_t site)
 {
 	void *plain;
