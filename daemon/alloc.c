@@ -141,15 +141,8 @@ alloc_small(struct heap *heap, unsigned class, const struct alloc_wish *wish)
 	bool is_sampled = false;
 
 	if (set != NULL) {
-		struct bin *bin = &set->bins[class];
-		if (bin->top == bin->floor && !bin_refill(set, class, wish->site))
+		if (!bin_take(set, class, wish->site, &entry, &is_sampled))
 			return NULL;
-		entry = bin->top[-1];
-		bin_move_top(bin, bin->top - 1);
-		is_sampled = (uint16_t) bin->tally == 0;
-		if (is_sampled)
-			bin_next_sample(set, class);
-		__atomic_store_n(&bin->tally, bin->tally - 1, __ATOMIC_RELAXED);
 	} else {
 		if (!heap_charge(heap, size))
 			return heap_refuse(heap, wish->site);
@@ -249,11 +242,7 @@ alloc_free_small(const struct alloc_place *place, void *p)
 		heap_uncharge(place->heap, class_rows[place->class].size);
 		return;
 	}
-	struct bin *bin = &set->bins[place->class];
-	if (bin->top == bin->ceiling)
-		bin_flush(set, place->class);
-	*bin->top = entry;
-	bin_move_top(bin, bin->top + 1);
+	bin_put(set, place->class, &entry);
 }
 
 static void
@@ -346,11 +335,12 @@ alloc_resize_small(void *p, size_t size, uintptr_t site)
 	if (size <= span->size && size >= span->size / 2)
 		return p;
 	struct bin *bin = &mine->set->bins[class_of(size)];
-	void *moved = bin_pop_from(mine->set, bin, site);
+	const struct bin_site *known = bin_site_place(mine->set, site);
+	void *moved = known->address == site ? bin_pop_from(mine->set, bin, known->bits, mine->set->clock) : NULL;
 	if (moved == NULL)
 		return NULL;
 	/* The entry just popped still lies behind the top. As alloc_word would: the birth goes along. */
-	uint64_t *side = bin->top->side, word = side_load(side);
+	uint64_t *side = bin_entry_at(mine->set, bin_top(bin))->side, word = side_load(side);
 	if (bin_self.journal == NULL || !(old & SIDE_BOOKED))
 		side_store(side, (word & ~(SIDE_BOOKED | (uint64_t) UINT32_MAX)) | side_epoch(old));
 	memcpy(moved, p, size < span->size ? size : span->size);

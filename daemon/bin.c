@@ -13,6 +13,7 @@
 
 enum {
 	BIN_FIRST_ROOM = 16,
+	BIN_TRIES = 1000,
 	BIN_LINE = 8, /* side words in a cache line */
 	BIN_ROUNDS = MTLSD_HEAP_LAYER ? PTHREAD_DESTRUCTOR_ITERATIONS : PTHREAD_DESTRUCTOR_ITERATIONS - 1,
 };
@@ -28,7 +29,6 @@ struct bin_set bin_no_set;
 _Thread_local struct bin_thread bin_self __attribute__((tls_model("local-exec"), aligned(64))) = {
 	.slots = bin_no_slots,
 	.own = &bin_no_set,
-	.foreign = &bin_no_set,
 };
 
 /* Other libraries' destructors, the plugin's among them, run in the same rounds and may still allocate: only the last
@@ -90,13 +90,47 @@ bin_slots(void)
 	return slots;
 }
 
-void
-bin_next_sample(struct bin_set *set, unsigned class)
+uint64_t
+bin_served(const struct bin_set *set, unsigned class)
+{
+	uint64_t ahead = 0, state = 0;
+
+	/* A thread that is in the middle of its change is done in a few instructions; one that a fork has left behind
+	 * there never is. */
+	for (unsigned tries = 0; tries < BIN_TRIES; tries++) {
+		ahead = __atomic_load_n(&set->served[class], __ATOMIC_ACQUIRE);
+		state = __atomic_load_n(&set->bins[class].state, __ATOMIC_ACQUIRE);
+		if (ahead % 2 == 0 && __atomic_load_n(&set->served[class], __ATOMIC_RELAXED) == ahead)
+			break;
+	}
+	return ahead / 2 - (uint32_t) - (state >> 32);
+}
+
+/* Where the bin's top is, its count of what it handed out untouched. */
+static void
+bin_move_top(struct bin *bin, uint32_t top)
+{
+	__atomic_store_n(&bin->state, bin->state >> 32 << 32 | top, __ATOMIC_RELAXED);
+}
+
+/* The `left`th block from now on is sampled. */
+static void
+bin_set_sample(struct bin_set *set, unsigned class, uint32_t left)
 {
 	struct bin *bin = &set->bins[class];
-	uint64_t left = sample_next(&set->heap->samples, class_rows[class].size, bin);
+	uint64_t ahead = bin_served(set, class) + left;
 
-	__atomic_store_n(&bin->tally, (bin_served(bin) + left) << 16 | left, __ATOMIC_RELAXED);
+	/* Release on the later stores keeps each behind the one before it. */
+	__atomic_store_n(&set->served[class], set->served[class] | 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&bin->state, (uint64_t) -left << 32 | bin_top(bin), __ATOMIC_RELEASE);
+	__atomic_store_n(&set->served[class], ahead * 2, __ATOMIC_RELEASE);
+}
+
+static uint32_t
+bin_until_sample(struct bin_set *set, unsigned class)
+{
+	/* One more, since the block in hand is counted after this, or none is in hand. */
+	return 1 + (uint32_t) sample_next(&set->heap->samples, class_rows[class].size, &set->bins[class]);
 }
 
 void
@@ -111,7 +145,7 @@ bin_restart_samples(struct bin_set *set)
 {
 	set->sample_interval = __atomic_load_n(&set->heap->samples.interval, __ATOMIC_RELAXED);
 	for (unsigned class = 1; class <= CLASS_COUNT; class ++)
-		bin_next_sample(set, class);
+		bin_set_sample(set, class, bin_until_sample(set, class));
 	bin_next_large_sample(set);
 }
 
@@ -131,16 +165,25 @@ bin_set_new(struct heap *heap)
 	set->spans = heap->spans;
 	set->clock = heap->clock;
 	set->shard = (uint8_t) (heap->sets != NULL ? (heap->sets->shard + 1) % CENTRAL_SHARDS : 0);
-	struct bin_entry *next = (struct bin_entry *) (set + 1);
+	uint32_t place = offsetof(struct bin_set, entries);
 	for (unsigned class = 1; class <= CLASS_COUNT; class ++) {
 		struct bin *bin = &set->bins[class];
-		bin->top = bin->floor = next;
-		bin->ceiling =
-			next + (class_rows[class].cache < BIN_FIRST_ROOM ? class_rows[class].cache : BIN_FIRST_ROOM);
-		next += class_rows[class].cache;
+		uint32_t most = class_rows[class].cache;
+		bin->state = bin->floor = place;
+		bin->ceiling = place + (most < BIN_FIRST_ROOM ? most : BIN_FIRST_ROOM) * sizeof(struct bin_entry);
+		place += most * sizeof(struct bin_entry);
 	}
 	bin_restart_samples(set);
 	return set;
+}
+
+/* The routes of the thread that had the set before: they lead to its bins of the other heap. */
+static void
+bin_forget(struct bin_set *set)
+{
+	for (unsigned i = 0; i < BIN_SITES; i++)
+		if (set->routes[i].address != 0) /* writes to no page that was not in use */
+			set->routes[i].address = 0;
 }
 
 struct bin_set *
@@ -159,9 +202,10 @@ bin_set_of(struct heap *heap)
 	struct bin_set *set = heap->sets;
 	while (set != NULL && !set->idle)
 		set = set->next;
-	if (set != NULL)
+	if (set != NULL) {
 		set->idle = false;
-	else if ((set = bin_set_new(heap)) != NULL) {
+		bin_forget(set);
+	} else if ((set = bin_set_new(heap)) != NULL) {
 		set->next = heap->sets;
 		__atomic_store_n(&heap->sets, set, __ATOMIC_RELEASE); /* read without the lock */
 	}
@@ -182,21 +226,34 @@ bin_site_bits(struct bin_set *set, uintptr_t site)
 	return place->bits;
 }
 
+void
+bin_learn(struct bin_set *own, struct bin_set *set, uintptr_t site)
+{
+	*bin_route_place(own, site) = (struct bin_route){.address = site, .bits = bin_site_bits(set, site), .set = set};
+}
+
+static uint32_t
+bin_room(const struct bin *bin)
+{
+	return (bin->ceiling - bin->floor) / sizeof(struct bin_entry);
+}
+
 /* Slow start: a bin that is used doubles. */
 static void
 bin_raise(struct bin *bin, unsigned class)
 {
-	unsigned room = (unsigned) (bin->ceiling - bin->floor), most = class_rows[class].cache;
+	uint32_t room = bin_room(bin), most = class_rows[class].cache;
 
-	bin->ceiling = bin->floor + (room * 2 < most ? room * 2 : most);
+	bin->ceiling = bin->floor + (room * 2 < most ? room * 2 : most) * sizeof(struct bin_entry);
 }
 
-bool
+/* One more block at least into an empty bin. False with errno when heap or machine have none. */
+static bool
 bin_refill(struct bin_set *set, unsigned class, uintptr_t site)
 {
 	struct bin *bin = &set->bins[class];
 	uint32_t size = class_rows[class].size;
-	unsigned want = (unsigned) (bin->ceiling - bin->floor + 1) / 2;
+	unsigned want = (bin_room(bin) + 1) / 2;
 
 	/* Whole lines of side words, so that no two threads write to one at every malloc and free. */
 	if (want > BIN_LINE)
@@ -209,7 +266,7 @@ bin_refill(struct bin_set *set, unsigned class, uintptr_t site)
 			return false;
 		}
 	}
-	unsigned got = central_take(set->heap, class, set->shard, bin->floor, want);
+	unsigned got = central_take(set->heap, class, set->shard, bin_entry_at(set, bin->floor), want);
 	if (got < want)
 		heap_uncharge(set->heap, (uint64_t) (want - got) * size);
 	if (got == 0) {
@@ -218,8 +275,24 @@ bin_refill(struct bin_set *set, unsigned class, uintptr_t site)
 	}
 	if (set->sample_interval != __atomic_load_n(&set->heap->samples.interval, __ATOMIC_RELAXED))
 		bin_restart_samples(set);
-	bin_move_top(bin, bin->floor + got);
+	bin_move_top(bin, bin->floor + got * sizeof(struct bin_entry));
 	bin_raise(bin, class);
+	return true;
+}
+
+bool
+bin_take(struct bin_set *set, unsigned class, uintptr_t site, struct bin_entry *ret, bool *ret_sampled)
+{
+	struct bin *bin = &set->bins[class];
+
+	if (bin_top(bin) == bin->floor && !bin_refill(set, class, site))
+		return false;
+	bool is_sampled = bin->state >> 32 == UINT32_MAX;
+	if (is_sampled)
+		bin_set_sample(set, class, bin_until_sample(set, class));
+	__atomic_store_n(&bin->state, bin->state + BIN_POP, __ATOMIC_RELAXED);
+	*ret = *bin_entry_at(set, bin_top(bin));
+	*ret_sampled = is_sampled;
 	return true;
 }
 
@@ -227,23 +300,36 @@ static void
 bin_flush_part(struct bin_set *set, unsigned class, uint32_t count)
 {
 	struct bin *bin = &set->bins[class];
+	struct bin_entry *floor = bin_entry_at(set, bin->floor);
 	uint32_t rest = bin_count(bin) - count;
 
-	central_put(set->heap, class, bin->floor, count);
+	central_put(set->heap, class, floor, count);
 	heap_uncharge(set->heap, (uint64_t) count * class_rows[class].size);
-	memmove(bin->floor, bin->floor + count, rest * sizeof(*bin->floor));
-	bin_move_top(bin, bin->floor + rest);
+	memmove(floor, floor + count, rest * sizeof(*floor));
+	bin_move_top(bin, bin->floor + rest * sizeof(*floor));
 }
 
-void
+/* Makes room in a full bin. */
+static void
 bin_flush(struct bin_set *set, unsigned class)
 {
 	struct bin *bin = &set->bins[class];
 
-	if (bin->ceiling - bin->floor < class_rows[class].cache)
+	if (bin_room(bin) < class_rows[class].cache)
 		bin_raise(bin, class);
 	else
 		bin_flush_part(set, class, (bin_count(bin) + 1) / 2); /* the oldest: the youngest are in the cache */
+}
+
+void
+bin_put(struct bin_set *set, unsigned class, const struct bin_entry *entry)
+{
+	struct bin *bin = &set->bins[class];
+
+	if (bin_top(bin) == bin->ceiling)
+		bin_flush(set, class);
+	*bin_entry_at(set, bin_top(bin)) = *entry;
+	bin_move_top(bin, bin_top(bin) + sizeof(*entry));
 }
 
 void
@@ -261,7 +347,7 @@ bin_thread_end(void)
 	struct bin_slot *slots = self->slots;
 
 	self->ended = true;
-	self->own = self->foreign = &bin_no_set;
+	self->own = &bin_no_set;
 	if (slots == bin_no_slots)
 		return;
 	self->slots = bin_no_slots;

@@ -4,6 +4,7 @@
  * else.
  *
  * A bin is a stack of free blocks with their side words. It starts small and doubles while it is used (slow start).
+ * How malloc's call sites lead to bins and to their numbers is remembered together (routes): one look-up answers both.
  * Bins are written by their thread alone; others read the counts, which is what makes live bytes exact without a shared
  * write: out of the stock less what lies in bins.
  *
@@ -28,14 +29,21 @@ enum {
 };
 
 struct bin {
-	struct bin_entry *top;             /* one past the youngest block */
-	struct bin_entry *floor, *ceiling; /* empty there, full there; the ceiling rises up to the class's bound */
-	uint64_t tally;                    /* see bin_served: one counter down to the next sample and up for ever */
-};
+	uint64_t state;          /* lower half: top, one past the youngest block; upper half: see bin_served */
+	uint32_t floor, ceiling; /* empty there, full there; the ceiling rises up to the class's bound */
+};                               /* places are bytes from the set's start */
 
 struct bin_site {
 	uintptr_t address;
 	uint64_t bits; /* its number, where the side word has it */
+};
+
+/* Where a call of malloc leads: whose bins, under which number. In the own heap's set, for both heaps of the space. */
+struct bin_route {
+	uintptr_t address;
+	uint64_t bits;
+	struct bin_set *set;
+	uint64_t unused; /* a power of two is quicker to find */
 };
 
 /* What does not pass through a bin; sums of all threads are exact. */
@@ -55,8 +63,11 @@ struct bin_set {
 	uint64_t sample_interval; /* the heap's, when the tallies were set */
 	int64_t until_sample;     /* bytes, of large blocks */
 	struct bin_counts counts;
+	struct bin_route routes[BIN_SITES];
 	struct bin_site sites[BIN_SITES];
 	struct bin bins[CLASS_COUNT + 1];
+	uint64_t served[CLASS_COUNT + 1]; /* see bin_served */
+	struct bin_entry entries[];
 };
 
 /* A thread's set of one slot's heap; stale unless the generation is the slot's. */
@@ -78,9 +89,8 @@ extern struct bin_range bin_range;
 
 /* What malloc and free know about the calling thread: one cache line, and then some. */
 struct bin_thread {
-	struct scope_space *space;     /* NULL: the daemon's own memory */
-	struct bin_set *own, *foreign; /* of the space; bin_no_set: not made yet, image not known yet, own: no space */
-	uintptr_t image_start, image_bytes;
+	struct scope_space *space; /* NULL: the daemon's own memory */
+	struct bin_set *own;       /* of the space's own heap; bin_no_set: no space, not made yet, not to be used */
 	struct bin_slot *slots;
 	void **journal_next, **journal_end; /* where the booking's next block is noted */
 	struct journal *journal;            /* NULL: no booking */
@@ -96,17 +106,19 @@ extern _Thread_local struct bin_thread bin_self __attribute__((tls_model("local-
 
 /* The calling thread's bins of a heap, made at first use. NULL when there is no memory or the thread is ending. */
 struct bin_set *bin_set_of(struct heap *heap);
-/* One more block at least into an empty bin. False with errno when heap or machine have none. */
-bool bin_refill(struct bin_set *set, unsigned class, uintptr_t site);
-/* Sets out for the next sample: of a class's blocks, of large blocks. */
-void bin_next_sample(struct bin_set *set, unsigned class);
+/* The long way out of a bin and into one. ret_sampled: the block is to be sampled. False with errno when heap or
+ * machine have no block. */
+bool bin_take(struct bin_set *set, unsigned class, uintptr_t site, struct bin_entry *ret, bool *ret_sampled);
+void bin_put(struct bin_set *set, unsigned class, const struct bin_entry *entry);
+/* Sets out for the next sample of large blocks. */
 void bin_next_large_sample(struct bin_set *set);
-/* Makes room in a full bin. */
-void bin_flush(struct bin_set *set, unsigned class);
 /* Gives every block of the calling thread's bins of the heap back to the stock. */
 void bin_flush_all(struct bin_set *set);
 /* Gives up all bins of the calling thread. Runs at its end. */
 void bin_thread_end(void);
+/* From now on malloc knows that calls from `site` in the own heap's space are served by `set`. Both are the thread's.
+ */
+void bin_learn(struct bin_set *own, struct bin_set *set, uintptr_t site);
 /* The number of a site in side word position, through the set's cache. */
 uint64_t bin_site_bits(struct bin_set *set, uintptr_t site);
 /* Runs `end` at every thread's end that has touched bin_thread_arm. */
@@ -132,6 +144,12 @@ bin_resume(struct scope_space *space)
 	bin_self.space = space;
 }
 
+static inline struct bin_route *
+bin_route_place(struct bin_set *own, uintptr_t site)
+{
+	return &own->routes[(uint32_t) site * 0x9e3779b1U >> (32 - BIN_SITES_LOG)];
+}
+
 static inline struct bin_site *
 bin_site_place(struct bin_set *set, uintptr_t site)
 {
@@ -151,69 +169,81 @@ bin_at(struct bin_set *set, size_t place)
 	return (struct bin *) ((char *) set + place);
 }
 
-static inline void
-bin_move_top(struct bin *bin, struct bin_entry *top)
+static inline struct bin_entry *
+bin_entry_at(struct bin_set *set, uint32_t place)
 {
-	__atomic_store_n(&bin->top, top, __ATOMIC_RELAXED);
+	return (struct bin_entry *) ((char *) set + place);
+}
+
+/* For the bin's thread alone. */
+static inline uint32_t
+bin_top(const struct bin *bin)
+{
+	return (uint32_t) bin->state;
 }
 
 static inline uint32_t
 bin_count(const struct bin *bin)
 {
-	return (uint32_t) (__atomic_load_n(&bin->top, __ATOMIC_RELAXED) - bin->floor);
+	return ((uint32_t) __atomic_load_n(&bin->state, __ATOMIC_RELAXED) - bin->floor) / sizeof(struct bin_entry);
 }
 
-/* Blocks a bin has handed out, ever. Its tally has in its low 16 bits how many are left until one is sampled, and above
- * them what the whole will be by then: handing one out takes one off, which counts both at the price of one. */
-static inline uint64_t
-bin_served(const struct bin *bin)
-{
-	uint64_t tally = __atomic_load_n(&bin->tally, __ATOMIC_RELAXED);
+/* Blocks a bin has handed out, ever; for any thread. The upper half of its state counts up and comes to 0 with the
+ * block that is to be sampled; `served` has what the whole will be by then, twice, and is odd while the two do not
+ * belong together. So taking a block and counting it is one addition. */
+uint64_t bin_served(const struct bin_set *set, unsigned class);
 
-	return (tally >> 16) - (uint16_t) tally;
-}
+/* What handing out a block adds to a state: an entry less in the lower half, which is never below one, and 1 above. */
+static const uint64_t BIN_POP = (1ULL << 32) - sizeof(struct bin_entry);
 
 /* The bin of a request's class by its size, 0 .. CLASS_TABLE_BYTES. */
 extern uint16_t bin_places[CLASS_TABLE_BYTES / 16 + 1];
 
-/* A block out of a bin; NULL if there is more to do than that. */
+/* A block out of a bin; NULL if there is more to do than that. bits: of its site. */
 static inline void *
-bin_pop_from(struct bin_set *set, struct bin *bin, uintptr_t site)
+bin_pop_from(struct bin_set *set, struct bin *bin, uint64_t bits, const uint32_t *clock)
 {
 	struct bin_thread *self = &bin_self;
-	const struct bin_site *known = bin_site_place(set, site);
-	struct bin_entry *top = bin->top;
-	uint64_t tally = bin->tally;
+	uint64_t state = bin->state, after;
 
-	if (__builtin_expect(top == bin->floor, 0) || __builtin_expect(known->address != site, 0) ||
-	    __builtin_expect((uint16_t) tally == 0, 0))
+	if (__builtin_expect((uint32_t) state == bin->floor, 0) ||
+	    __builtin_expect(__builtin_add_overflow(state, BIN_POP, &after), 0))
 		return NULL;
-	void *block = top[-1].block;
+	const struct bin_entry *entry = bin_entry_at(set, (uint32_t) state) - 1;
+	void *block = entry->block;
 	if (block == NULL)
 		__builtin_unreachable(); /* spares the caller to ask again */
-	uint64_t word = known->bits;
 	if (self->journal != NULL) {
 		if (__builtin_expect(self->journal_next == self->journal_end, 0))
 			return NULL;
 		*self->journal_next++ = block;
-		word |= self->tag;
+		bits |= self->tag;
 	} else
-		word |= __atomic_load_n(set->clock, __ATOMIC_RELAXED);
-	side_store(top[-1].side, word);
-	bin_move_top(bin, top - 1);
-	__atomic_store_n(&bin->tally, tally - 1, __ATOMIC_RELAXED);
+		bits |= __atomic_load_n(clock, __ATOMIC_RELAXED);
+	side_store(entry->side, bits);
+	__atomic_store_n(&bin->state, after, __ATOMIC_RELAXED);
 	return block;
 }
 
-/* A block the short way; NULL if it takes the long one. */
+/* A block for a call from `site` the short way, its bin at `place`; NULL if it takes the long one. */
 static inline void *
-bin_pop(struct bin_set *set, size_t size, uintptr_t site)
+bin_pop_at(size_t place, uintptr_t site)
+{
+	struct bin_set *own = bin_self.own;
+	const struct bin_route *route = bin_route_place(own, site);
+
+	if (__builtin_expect(route->address != site, 0))
+		return NULL;
+	return bin_pop_from(route->set, bin_at(route->set, place), route->bits, own->clock);
+}
+
+/* The same for any size. */
+static inline void *
+bin_pop(size_t size, uintptr_t site)
 {
 	if (__builtin_expect(size <= CLASS_TABLE_BYTES, 1))
-		return bin_pop_from(set, bin_at(set, bin_places[(size + 15) / 16]), site);
-	if (size <= CLASS_MAX_BYTES)
-		return bin_pop_from(set, &set->bins[class_compute(size)], site);
-	return NULL;
+		return bin_pop_at(bin_places[(size + 15) / 16], site);
+	return size <= CLASS_MAX_BYTES ? bin_pop_at(bin_place(class_compute(size)), site) : NULL;
 }
 
 /* Frees a block of the set's heap into its bin. */
@@ -228,13 +258,14 @@ bin_push_to(struct bin_set *set, const struct span *span, void *p)
 		return false;
 	uint64_t *side = &span->side[product >> 32];
 	struct bin *bin = bin_at(set, span->bin);
-	struct bin_entry *top = bin->top;
-	if (__builtin_expect(top == bin->ceiling || !side_is_plain(side_load(side)), 0))
+	uint64_t state = bin->state;
+	if (__builtin_expect((uint32_t) state == bin->ceiling || !side_is_plain(side_load(side)), 0))
 		return false;
-	top->block = p;
-	top->side = side;
+	struct bin_entry *entry = bin_entry_at(set, (uint32_t) state);
+	entry->block = p;
+	entry->side = side;
 	side_store(side, 0);
-	bin_move_top(bin, top + 1);
+	__atomic_store_n(&bin->state, state + sizeof(struct bin_entry), __ATOMIC_RELAXED);
 	return true;
 }
 
@@ -257,5 +288,5 @@ bin_push_own(void *p)
 	struct bin_set *set = bin_self.own;
 	uintptr_t inside = (uintptr_t) p - set->base;
 
-	return inside < set->bytes && bin_push_to(set, &set->spans[inside >> RUN_SHIFT], p);
+	return __builtin_expect(inside < set->bytes, 1) && bin_push_to(set, &set->spans[inside >> RUN_SHIFT], p);
 }

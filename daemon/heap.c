@@ -164,7 +164,7 @@ heap_usage(const struct heap *heap, struct heap_usage *ret)
 		usage.allocated_bytes += heap_load(&set->counts.bytes);
 		usage.allocated_objects += heap_load(&set->counts.objects);
 		for (unsigned class = 1; class <= CLASS_COUNT; class ++) {
-			uint64_t served = bin_served(&set->bins[class]);
+			uint64_t served = bin_served(set, class);
 			usage.allocated_objects += served;
 			usage.allocated_bytes += served * class_rows[class].size;
 		}

@@ -63,9 +63,21 @@ interpose_is_wild(const void *p, uintptr_t site)
 void *
 interpose_take_wide(size_t size, uintptr_t site)
 {
-	void *block = bin_pop(scope_set(site), size, site);
+	void *block = bin_pop(size, site);
 
 	return block != NULL ? block : scope_alloc(size, 0, 0, site);
+}
+
+void
+interpose_drop_other(void *p, uintptr_t site)
+{
+	uintptr_t offset = (uintptr_t) p - bin_range.base;
+
+	if (offset >= bin_range.bytes) {
+		if (__builtin_expect(bin_self.space == NULL, 1) || !interpose_is_wild(p, site))
+			__libc_free(p); /* NULL too */
+	} else if (__builtin_expect(!bin_push(p, offset), 0))
+		alloc_free(p, site);
 }
 
 /* interpose_take_plain for calloc. */
@@ -104,7 +116,7 @@ calloc(size_t count, size_t size)
 		errno = ENOMEM;
 		return NULL;
 	}
-	void *block = bin_pop(scope_set(site), bytes, site);
+	void *block = bin_pop(bytes, site);
 	return block != NULL ? memset(block, 0, bytes) : scope_alloc(bytes, 0, ALLOC_ZERO, site);
 }
 

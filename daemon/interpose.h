@@ -36,8 +36,7 @@ interpose_take(size_t size, uintptr_t site)
 		return interpose_take_plain(size, site);
 	if (__builtin_expect(size > CLASS_TABLE_BYTES, 0))
 		return interpose_take_wide(size, site);
-	struct bin_set *set = scope_set(site);
-	void *block = bin_pop_from(set, bin_at(set, bin_places[(size + 15) / 16]), site);
+	void *block = bin_pop_at(bin_places[(size + 15) / 16], site);
 	return __builtin_expect(block != NULL, 1) ? block : scope_alloc(size, 0, 0, site);
 }
 
@@ -45,19 +44,15 @@ interpose_take(size_t size, uintptr_t site)
  * as the plugin's fault. The C library would end the process. */
 bool interpose_is_wild(const void *p, uintptr_t site);
 
+/* Frees what is not of the heap that the calling thread is in, or what takes a longer way. */
+void interpose_drop_other(void *p, uintptr_t site);
+
 /* Frees by address, whatever the current space is. */
 static inline void
 interpose_drop(void *p, uintptr_t site)
 {
-	uintptr_t offset;
-
-	if (__builtin_expect(bin_push_own(p), 1))
-		return;
-	if ((offset = (uintptr_t) p - bin_range.base) >= bin_range.bytes) {
-		if (__builtin_expect(bin_self.space == NULL, 1) || !interpose_is_wild(p, site))
-			__libc_free(p); /* NULL too */
-	} else if (__builtin_expect(!bin_push(p, offset), 0))
-		alloc_free(p, site);
+	if (__builtin_expect(!bin_push_own(p), 0))
+		interpose_drop_other(p, site);
 }
 
 /* align: a power of two. */

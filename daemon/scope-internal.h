@@ -55,21 +55,7 @@ scope_switch(struct scope_space *space)
 		self->own = &bin_no_set; /* free looks into it */
 		return;
 	}
-	__atomic_store_n(&self->image_start, space->image_start, __ATOMIC_RELAXED);
-	__atomic_store_n(&self->image_bytes, space->image_bytes, __ATOMIC_RELAXED);
-	bool slow = space->slow;
-	__atomic_store_n(&self->own, slow ? &bin_no_set : scope_set_of(self, space->own_slot), __ATOMIC_RELAXED);
-	__atomic_store_n(&self->foreign, slow ? &bin_no_set : scope_set_of(self, space->foreign_slot),
-			 __ATOMIC_RELAXED);
-}
-
-/* The calling thread's bins for a call from `site`. Only inside a space. */
-static inline struct bin_set *
-scope_set(uintptr_t site)
-{
-	const struct bin_thread *self = &bin_self;
-
-	return site - self->image_start < self->image_bytes ? self->own : self->foreign;
+	self->own = space->slow ? &bin_no_set : scope_set_of(self, space->own_slot);
 }
 
 /* The slow way: picks the heap, makes the bins, allocates. Only inside a space. */

@@ -181,15 +181,13 @@ scope_alloc(size_t size, size_t align, unsigned flags, uintptr_t site)
 		errno = ENOMEM;
 		return NULL;
 	}
-	if (self->image_bytes == 0 && space->image_bytes != 0) {
-		self->image_start = space->image_start;
-		self->image_bytes = space->image_bytes;
+	/* From the next call on it goes the short way. */
+	struct bin_set *set = space->slow ? NULL : bin_set_of(heap),
+		       *mine = space->slow ? NULL : bin_set_of(space->own);
+	if (set != NULL && mine != NULL) {
+		self->own = mine;
+		bin_learn(mine, set, site);
 	}
-	struct bin_set *set = space->slow ? NULL : bin_set_of(heap);
-	if (set != NULL && own)
-		self->own = set;
-	else if (set != NULL)
-		self->foreign = set;
 	return alloc_block(heap, size, align, flags, site);
 }
 

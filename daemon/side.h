@@ -45,7 +45,9 @@ side_epoch(uint64_t word)
 static inline bool
 side_is_plain(uint64_t word)
 {
-	return word >> 61 == SIDE_LIVE >> 61;
+	/* As signed numbers these are the lowest: below all that are sampled or an arena's, and those are negative too.
+	 */
+	return (int64_t) word < (int64_t) (SIDE_LIVE | SIDE_SAMPLED);
 }
 
 static inline uint64_t
