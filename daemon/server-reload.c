@@ -126,8 +126,9 @@ tell(struct server *server, int result, const struct error *why, const char *mis
 
 	if (result < 0) {
 		event_log(EVENT_CONFIGURATION_REFUSED, NULL, "reload refused, the old configuration stays: %s",
-			  why->text);
-		server_log_mistakes(mistakes);
+			  why->text); /* the first mistake */
+		const char *first_end = mistakes != NULL ? strchr(mistakes, '\n') : NULL;
+		server_log_mistakes(first_end != NULL ? first_end + 1 : NULL);
 		return;
 	}
 	snprintf(number, sizeof(number), "%" PRIu64, server->generation);

@@ -75,12 +75,12 @@ check_elements(const char *type, const json_t *value, bool map)
 	if (value && (map ? !json_is_object(value) : !json_is_array(value)))
 		return NULL;
 	if (value && map)
-		json_object_foreach((json_t *) value, key, item) {
+		json_object_foreach ((json_t *) value, key, item) {
 			if (!check_type(type, item))
 				return NULL;
 		}
 	if (value && !map)
-		json_array_foreach(value, i, item) {
+		json_array_foreach (value, i, item) {
 			if (!check_type(type, item))
 				return NULL;
 		}
@@ -113,17 +113,17 @@ check_type(const char *type, const json_t *value)
 }
 
 /* A self-signed certificate of web.example.org, as it stands in JSON. */
-#define CERTIFICATE \
-	"-----BEGIN CERTIFICATE-----\\n" \
-	"MIIBjzCCATWgAwIBAgIUBiUu8/eRG6dcuykM8lAEi3rXbeowCgYIKoZIzj0EAwIw\\n" \
-	"DjEMMAoGA1UEAwwDd2ViMCAXDTI2MTEyMTE1MjM0M1oYDzIxMjYxMDI4MTUyMzQz\\n" \
-	"WjAOMQwwCgYDVQQDDAN3ZWIwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAATdja8M\\n" \
-	"aR5cmmvwJowz4ir0ZgPQF97cJTsJnU/wrdDAVLlU3msxSBrVk+xhhXUDBXliL3j0\\n" \
-	"TJna1KoK1ikUg9yjo28wbTAdBgNVHQ4EFgQUTG3upqYfSkaoKQvPC662cjAh750w\\n" \
-	"HwYDVR0jBBgwFoAUTG3upqYfSkaoKQvPC662cjAh750wDwYDVR0TAQH/BAUwAwEB\\n" \
-	"/zAaBgNVHREEEzARgg93ZWIuZXhhbXBsZS5vcmcwCgYIKoZIzj0EAwIDSAAwRQIh\\n" \
-	"ALe8CLlzLpvrdoyInjhrkcsbRfVRcLNnh31Ne/Q+1f3wAiBNRoNBOgrZRAdshylB\\n" \
-	"+yDTMiyDFbGY6iJtHOTa47Ws3w==\\n" \
+#define CERTIFICATE                                                                                                    \
+	"-----BEGIN CERTIFICATE-----\\n"                                                                               \
+	"MIIBjzCCATWgAwIBAgIUBiUu8/eRG6dcuykM8lAEi3rXbeowCgYIKoZIzj0EAwIw\\n"                                          \
+	"DjEMMAoGA1UEAwwDd2ViMCAXDTI2MTEyMTE1MjM0M1oYDzIxMjYxMDI4MTUyMzQz\\n"                                          \
+	"WjAOMQwwCgYDVQQDDAN3ZWIwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAATdja8M\\n"                                          \
+	"aR5cmmvwJowz4ir0ZgPQF97cJTsJnU/wrdDAVLlU3msxSBrVk+xhhXUDBXliL3j0\\n"                                          \
+	"TJna1KoK1ikUg9yjo28wbTAdBgNVHQ4EFgQUTG3upqYfSkaoKQvPC662cjAh750w\\n"                                          \
+	"HwYDVR0jBBgwFoAUTG3upqYfSkaoKQvPC662cjAh750wDwYDVR0TAQH/BAUwAwEB\\n"                                          \
+	"/zAaBgNVHREEEzARgg93ZWIuZXhhbXBsZS5vcmcwCgYIKoZIzj0EAwIDSAAwRQIh\\n"                                          \
+	"ALe8CLlzLpvrdoyInjhrkcsbRfVRcLNnh31Ne/Q+1f3wAiBNRoNBOgrZRAdshylB\\n"                                          \
+	"+yDTMiyDFbGY6iJtHOTa47Ws3w==\\n"                                                                              \
 	"-----END CERTIFICATE-----\\n"
 
 /* Parameters that make every command answer, one at least for each method. */
@@ -345,14 +345,14 @@ test_descriptions_carry_the_row(void **state)
 
 	for (const struct command *c = command_table; c->help; c++)
 		named += c->name != NULL;
-	json_array_foreach(json_object_get(reply, "commands"), i, command) {
+	json_array_foreach (json_object_get(reply, "commands"), i, command) {
 		described++;
 		assert_non_null(command_find(word(command, "method")));
 		if (strcmp(word(command, "name"), "restart") != 0)
 			continue;
 		assert_string_equal(word(command, "privilege"), "change");
 		assert_true(json_is_true(json_object_get(command, "slow")));
-		json_array_foreach(json_object_get(command, "arguments"), j, argument) {
+		json_array_foreach (json_object_get(command, "arguments"), j, argument) {
 			if (strcmp(word(argument, "name"), "drain_timeout") == 0) {
 				found = true;
 				assert_string_equal(word(argument, "type"), "duration");

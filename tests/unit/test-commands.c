@@ -65,9 +65,8 @@ test_a_dry_run_changes_nothing(void **state)
 		assert_true(strlen(word(reply, "would")) > 0);
 		json_decref(reply);
 	}
-	assert_int_equal(fake->evictions + fake->restarts + fake->enables + fake->disables + fake->reloads +
-				 fake->samplings,
-			 0);
+	assert_int_equal(
+		fake->evictions + fake->restarts + fake->enables + fake->disables + fake->reloads + fake->samplings, 0);
 	run_badly(*state, "Restart", "{\"plugin\":\"leak\",\"dry_run\":true,\"if_instance\":9}", -ESTALE, "instance 3");
 }
 
@@ -291,18 +290,17 @@ test_explain_records(void **state)
 	FILE *file = tmpfile();
 
 	assert_non_null(file);
-	assert_int_equal(run_output(*state, "Explain", "{\"plugin\":\"leak\",\"record\":true}", fileno(file), &reply,
-				    NULL),
-			 0);
+	assert_int_equal(
+		run_output(*state, "Explain", "{\"plugin\":\"leak\",\"record\":true}", fileno(file), &reply, NULL), 0);
 	rewind(file);
 	assert_non_null(fgets(text, sizeof(text), file));
 	assert_string_equal(text, "a record of leak\n");
 	assert_int_equal(number(json_object_get(reply, "written"), "bytes"), 17);
 	json_decref(reply);
 	/* No record is no missing plugin. */
-	assert_int_equal(run_output(*state, "Explain", "{\"plugin\":\"cache\",\"record\":true}", fileno(file), &reply,
-				    &error),
-			 -ENODATA);
+	assert_int_equal(
+		run_output(*state, "Explain", "{\"plugin\":\"cache\",\"record\":true}", fileno(file), &reply, &error),
+		-ENODATA);
 	assert_non_null(strstr(error.text, "nothing was recorded of cache"));
 	fclose(file);
 }
@@ -313,7 +311,7 @@ has_finding(const json_t *reply, const char *check, const char *plugin)
 	const json_t *row;
 	size_t i;
 
-	json_array_foreach(json_object_get(reply, "findings"), i, row) {
+	json_array_foreach (json_object_get(reply, "findings"), i, row) {
 		const char *of = json_string_value(json_object_get(row, "plugin"));
 
 		if (strcmp(word(row, "check"), check) == 0 && strcmp(of ? of : "", plugin) == 0)
@@ -352,7 +350,7 @@ test_doctor_gathers_and_orders(void **state)
 	assert_string_equal(json_string_value(json_array_get(report, 1)),
 			    "         to its limit, confirmed by probe; next: restart at a quiet moment");
 	assert_string_equal(json_string_value(json_array_get(report, 2)), "         -> mtlsctl explain leak");
-	json_array_foreach(report, i, line) {
+	json_array_foreach (report, i, line) {
 		assert_true(json_string_length(line) <= 82);
 	}
 	json_decref(reply);
@@ -373,7 +371,7 @@ test_doctor_gathers_and_orders(void **state)
 	fake->config->plugins[1].leak.watch = true;
 	assert_true(has_finding(reply, "not-watched", "cache"));
 	assert_false(has_finding(reply, "not-watched", "leak"));
-	json_array_foreach(json_object_get(reply, "report"), i, line) {
+	json_array_foreach (json_object_get(reply, "report"), i, line) {
 		seen += strstr(json_string_value(line), "cache, leak: 4 allocations got NULL") != NULL;
 	}
 	assert_int_equal(seen, 1);

@@ -499,8 +499,9 @@ assert_story(struct overseer *overseer, const char *plugin, const char *want)
 	char story[1000] = "";
 	size_t i;
 
-	json_array_foreach(rows, i, row) snprintf(story + strlen(story), sizeof(story) - strlen(story), "%s%s",
-						  i > 0 ? " " : "", json_string_value(json_object_get(row, "event")));
+	json_array_foreach (rows, i, row)
+		snprintf(story + strlen(story), sizeof(story) - strlen(story), "%s%s", i > 0 ? " " : "",
+			 json_string_value(json_object_get(row, "event")));
 	json_decref(rows);
 	assert_string_equal(story, want);
 }
@@ -512,8 +513,8 @@ assert_told(struct overseer *overseer, const char *plugin, const char *words)
 	bool found = false;
 	size_t i;
 
-	json_array_foreach(rows, i, row) found |=
-		strstr(json_string_value(json_object_get(row, "text")), words) != NULL;
+	json_array_foreach (rows, i, row)
+		found |= strstr(json_string_value(json_object_get(row, "text")), words) != NULL;
 	json_decref(rows);
 	if (!found)
 		fail_msg("nobody said: %s", words);
