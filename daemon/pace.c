@@ -9,10 +9,10 @@
 #include <time.h>
 
 enum {
-	PACE_WORK = 25,   /* microseconds at a stretch: what somebody who is served may have to wait */
-	PACE_SLEEP = 975, /* microseconds between two: a fortieth of a core is taken */
-	PACE_OTHERS = 10, /* microseconds of work of others that are nothing: less than any request takes */
-	PACE_CALM = 2000, /* microseconds without others after which nobody is thought to be served */
+	PACE_WORK = 25,    /* microseconds at a stretch: what somebody who is served may have to wait */
+	PACE_SLEEP = 1975, /* microseconds between two: an eightieth of a core is taken */
+	PACE_OTHERS = 10,  /* microseconds of work of others that are nothing: less than any request takes */
+	PACE_CALM = 4000,  /* microseconds without others after which nobody is thought to be served */
 };
 
 static _Thread_local struct {
