@@ -212,9 +212,10 @@ run_batches(void)
 }
 
 static void
-run_window(int connections, int seconds)
+run_window(int connections, double seconds)
 {
-	const struct timespec window = {.tv_sec = seconds};
+	const struct timespec window = {.tv_sec = (time_t) seconds,
+					.tv_nsec = (long) ((seconds - (double) (time_t) seconds) * 1e9)};
 
 	/* It opens when every connection has had an answer on average. */
 	while (atomic_load(&requests) + atomic_load(&failures) < (unsigned long) connections * 2)
@@ -276,7 +277,7 @@ main(int argc, char **argv)
 	if (in_batches)
 		run_batches();
 	else
-		run_window(connections, atoi(argv[8]));
+		run_window(connections, atof(argv[8]));
 	for (int i = 0; i < connections; i++)
 		(void) pthread_join(threads[i], NULL);
 	if (!in_batches)
