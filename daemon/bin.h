@@ -99,6 +99,7 @@ struct bin_thread {
 	unsigned rounds;                    /* of destructors at the thread's end */
 	bool ended;                         /* the thread's bins are gone: straight to the stock */
 	struct heap *desperate;             /* refused memory in this scope: its reserve may be used */
+	const uintptr_t *called_at; /* where the call of malloc under way has its return address; NULL: not known */
 };
 /* Empty bins, known sites none: whoever looks into it has to take the slow way. */
 extern struct bin_set bin_no_set;

@@ -15,7 +15,7 @@ mtlsd_heap = \
 	daemon/heap-internal.h daemon/profile.c daemon/journal.c daemon/journal.h daemon/scope.c daemon/scope.h \
 	daemon/scope-internal.h daemon/booking.c daemon/arena.c daemon/reserve.c daemon/reserve.h daemon/interpose.c daemon/interpose.h \
 	daemon/interpose-string.c daemon/interpose-cxx.c daemon/interpose-thread.c daemon/crash.c daemon/crash.h \
-	daemon/sample.c daemon/sample.h daemon/vault.c daemon/vault.h daemon/capture.c daemon/capture.h \
+	daemon/sample.c daemon/sample.h daemon/stack.c daemon/stack.h daemon/vault.c daemon/vault.h daemon/capture.c daemon/capture.h \
 	daemon/symbol.c daemon/symbol.h
 mtlsd_schema = \
 	daemon/schema.c daemon/schema.h daemon/schema-reader.c daemon/schema-reader.h daemon/schema-value.c \

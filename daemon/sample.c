@@ -3,9 +3,9 @@
 
 #include "bin.h"
 #include "pace.h"
+#include "stack.h"
 
 #include <errno.h>
-#include <execinfo.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,8 +14,9 @@ enum {
 	SAMPLE_STACKS = 4096, /* powers of two */
 	SAMPLE_BLOCKS = 16384,
 	SAMPLE_MEAN = 32768,
-	SAMPLE_SKIP = 8,   /* frames of ours that may lie below the caller's */
 	SAMPLE_SLICE = 64, /* stacks copied under the lock */
+	SAMPLE_SITES = 64, /* whose last stacks are remembered, a power of two */
+	SAMPLE_WAYS = 4,   /* stacks of each: one call may have several callers */
 };
 
 struct sample_stack {
@@ -29,12 +30,18 @@ struct sample_block {
 	uint64_t bytes, objects; /* what it stands for */
 };
 
+/* A stack that came before, and where its return addresses lay. */
+struct sample_memo {
+	struct sample_stack *stack; /* NULL: free */
+	uint32_t steps[HEAP_STACK_FRAMES];
+};
+
 void
 sample_setup(void)
 {
-	void *frame[1];
+	struct stack stack;
 
-	(void) backtrace(frame, 1);
+	stack_walk(0, &stack);
 }
 
 void
@@ -67,6 +74,7 @@ sample_clear(struct sample_table *table)
 		free(table->stacks[i]);
 	sample_unmap(table->stacks, SAMPLE_STACKS * sizeof(*table->stacks));
 	sample_unmap(table->blocks, SAMPLE_BLOCKS * sizeof(*table->blocks));
+	sample_unmap(table->memos, SAMPLE_SITES * SAMPLE_WAYS * sizeof(*table->memos));
 	pthread_mutex_destroy(&table->lock);
 }
 
@@ -120,7 +128,9 @@ sample_ready(struct sample_table *table)
 		table->stacks = sample_map(SAMPLE_STACKS * sizeof(*table->stacks));
 	if (table->blocks == NULL)
 		table->blocks = sample_map(SAMPLE_BLOCKS * sizeof(*table->blocks));
-	return table->stacks != NULL && table->blocks != NULL;
+	if (table->memos == NULL)
+		table->memos = sample_map(SAMPLE_SITES * SAMPLE_WAYS * sizeof(*table->memos));
+	return table->stacks != NULL && table->blocks != NULL && table->memos != NULL;
 }
 
 static struct sample_stack *
@@ -154,16 +164,48 @@ sample_place(const void *block)
 	return sample_mix((uintptr_t) block >> 4) % SAMPLE_BLOCKS;
 }
 
+/* The stacks of a site that came last. */
+static struct sample_memo *
+sample_memos(struct sample_table *table, uintptr_t site)
+{
+	return &table->memos[sample_mix(site) % SAMPLE_SITES * SAMPLE_WAYS];
+}
+
+/* The stack that the thread is on, if it came by before. slot: where the call that returns to `site` has its return
+ * address; NULL: not known. */
+static struct sample_stack *
+sample_recall(struct sample_table *table, const uintptr_t *slot, uintptr_t site)
+{
+	if (slot == NULL || *slot != site || table->memos == NULL)
+		return NULL;
+	const struct sample_memo *memo = sample_memos(table, site);
+	for (unsigned i = 0; i < SAMPLE_WAYS && memo[i].stack != NULL; i++) {
+		const struct heap_stack_usage *usage = &memo[i].stack->usage;
+		if (stack_is_same(slot, usage->frames, memo[i].steps, usage->depth))
+			return memo[i].stack;
+	}
+	return NULL;
+}
+
+static void
+sample_memorize(struct sample_table *table, struct sample_stack *of, const struct stack *stack)
+{
+	struct sample_memo *memo = sample_memos(table, stack->frames[0]);
+
+	if (!stack->has_steps)
+		return;
+	memmove(memo + 1, memo, (SAMPLE_WAYS - 1) * sizeof(*memo));
+	memo->stack = of;
+	memcpy(memo->steps, stack->steps, stack->depth * sizeof(*stack->steps));
+}
+
 static bool
-sample_insert(struct sample_table *table, const void *block, uint64_t bytes, const uintptr_t *frames, unsigned depth)
+sample_insert(struct sample_table *table, const void *block, uint64_t bytes, struct sample_stack *stack)
 {
 	uint64_t interval = __atomic_load_n(&table->interval, __ATOMIC_RELAXED);
 	unsigned at = sample_place(block);
 
-	if (!sample_ready(table) || table->blocks_used == SAMPLE_BLOCKS / 4 * 3)
-		return false;
-	struct sample_stack *stack = sample_stack_of(table, frames, depth);
-	if (stack == NULL)
+	if (table->blocks_used == SAMPLE_BLOCKS / 4 * 3)
 		return false;
 	while (table->blocks[at].block != NULL)
 		at = (at + 1) % SAMPLE_BLOCKS;
@@ -180,24 +222,22 @@ sample_insert(struct sample_table *table, const void *block, uint64_t bytes, con
 bool
 sample_record(struct sample_table *table, const void *block, uint64_t bytes, uintptr_t site)
 {
-	void *frames[HEAP_STACK_FRAMES + SAMPLE_SKIP];
+	struct stack stack;
 
 	if (__atomic_load_n(&table->interval, __ATOMIC_RELAXED) == 0)
 		return false;
 	struct scope_space *space = bin_pause();
-	unsigned depth = (unsigned) backtrace(frames, HEAP_STACK_FRAMES + SAMPLE_SKIP), first = 0;
-
-	while (first < depth && (uintptr_t) frames[first] != site)
-		first++;
-	if (first == depth) { /* the unwinder did not come by the caller: at least that one is known */
-		frames[0] = (void *) site;
-		first = 0;
-		depth = 1;
-	}
-	if (depth - first > HEAP_STACK_FRAMES)
-		depth = first + HEAP_STACK_FRAMES;
 	pthread_mutex_lock(&table->lock);
-	bool done = sample_insert(table, block, bytes, (const uintptr_t *) frames + first, depth - first);
+	struct sample_stack *found = sample_recall(table, bin_self.called_at, site);
+	if (found == NULL) {
+		pthread_mutex_unlock(&table->lock); /* a walk is long */
+		stack_walk(site, &stack);
+		pthread_mutex_lock(&table->lock);
+		found = sample_ready(table) ? sample_stack_of(table, stack.frames, stack.depth) : NULL;
+		if (found != NULL)
+			sample_memorize(table, found, &stack);
+	}
+	bool done = found != NULL && sample_insert(table, block, bytes, found);
 	pthread_mutex_unlock(&table->lock);
 	bin_resume(space);
 	return done;

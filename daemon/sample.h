@@ -16,12 +16,14 @@
 
 struct sample_stack;
 struct sample_block;
+struct sample_memo;
 
 struct sample_table {
 	pthread_mutex_t lock;         /* guards all but the interval */
 	uint64_t interval;            /* bytes between samples, on average; 0: none are taken */
 	struct sample_stack **stacks; /* open hash */
 	struct sample_block *blocks;  /* open hash by address */
+	struct sample_memo *memos;    /* stacks that came last, by site */
 	unsigned stacks_used, blocks_used;
 };
 

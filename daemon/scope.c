@@ -188,7 +188,12 @@ scope_alloc(size_t size, size_t align, unsigned flags, uintptr_t site)
 		self->own = mine;
 		bin_learn(mine, set, site);
 	}
-	return alloc_block(heap, size, align, flags, site);
+	/* Where malloc came here by a jump, its return address is this function's. */
+	const uintptr_t *slot = (const uintptr_t *) __builtin_frame_address(0) + 1;
+	self->called_at = (uintptr_t) __builtin_return_address(0) == site ? slot : NULL;
+	void *block = alloc_block(heap, size, align, flags, site);
+	self->called_at = NULL;
+	return block;
 }
 
 void *

@@ -8,7 +8,7 @@ unit_tests = \
 	tests/unit/test-deadline tests/unit/test-gate tests/unit/test-listener tests/unit/test-handover \
 	tests/unit/test-wire tests/unit/test-job tests/unit/test-command-table tests/unit/test-commands \
 	tests/unit/test-log tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render tests/unit/test-top tests/unit/test-doctor tests/unit/test-explain tests/unit/test-format tests/unit/test-difference \
-	tests/unit/test-pace tests/unit/test-heap tests/unit/test-heap-threads tests/unit/test-scope tests/unit/test-vault tests/unit/test-scope-image \
+	tests/unit/test-pace tests/unit/test-heap tests/unit/test-heap-threads tests/unit/test-scope tests/unit/test-stack tests/unit/test-vault tests/unit/test-scope-image \
 	tests/unit/test-exposure tests/unit/test-request tests/unit/test-pool tests/unit/test-settings tests/unit/test-fixtures \
 	tests/unit/test-whoami tests/unit/test-corpus
 unit_tests += tests/unit/test-signals tests/unit/test-ladder tests/unit/test-walk tests/unit/test-trend tests/unit/test-verdict tests/unit/test-probe tests/unit/test-record tests/unit/test-inspector
@@ -132,6 +132,8 @@ tests_unit_test_heap_threads_LDADD = $(CMOCKA_LIBS) $(DW_LIBS) -lpthread
 tests_unit_test_scope_SOURCES = tests/unit/test-scope.c tests/unit/scope-fixture.h $(mtlsd_heap)
 tests_unit_test_scope_LDADD = $(CMOCKA_LIBS) $(DW_LIBS) -lpthread -ldl
 tests_unit_test_scope_LDFLAGS = $(mtlsd_LDFLAGS)
+tests_unit_test_stack_SOURCES = tests/unit/test-stack.c daemon/stack.c daemon/stack.h
+tests_unit_test_stack_LDADD = $(CMOCKA_LIBS) -lpthread
 tests_unit_test_vault_SOURCES = tests/unit/test-vault.c $(mtlsd_heap)
 tests_unit_test_vault_LDADD = $(CMOCKA_LIBS) $(DW_LIBS) -lpthread -ldl
 tests_unit_test_vault_LDFLAGS = $(mtlsd_LDFLAGS)
