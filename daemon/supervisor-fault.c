@@ -73,15 +73,10 @@ void
 supervisor_name_all(struct pool_job *job)
 {
 	struct supervisor *supervisor = CONTAINER_OF(job, struct supervisor, naming);
+	struct unit *unit;
 
-	for (size_t i = 0;; i++) {
-		pthread_mutex_lock(&supervisor->lock);
-		struct unit *unit = i < supervisor->count ? supervisor->units[i] : NULL;
-		pthread_mutex_unlock(&supervisor->lock);
-		if (unit == NULL)
-			break;
+	for (size_t i = 0; (unit = supervisor_nth_unit(supervisor, i)) != NULL; i++)
 		supervisor_name_faults(supervisor, unit);
-	}
 	atomic_store(&supervisor->is_naming, false);
 }
 

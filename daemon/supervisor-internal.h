@@ -76,6 +76,7 @@ struct supervisor {
 
 /* With lock held or not: units are never removed. NULL if unknown. */
 struct unit *supervisor_unit(struct supervisor *supervisor, const char *name);
+struct unit *supervisor_nth_unit(struct supervisor *supervisor, size_t n); /* NULL: there are no more */
 /* The unit with its change taken: -ENOENT, -EBUSY with a sentence. */
 int supervisor_take(struct supervisor *supervisor, const char *name, struct unit **ret, struct error *error);
 

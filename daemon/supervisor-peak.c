@@ -48,16 +48,10 @@ void
 supervisor_look_for_peaks(struct pool_job *job)
 {
 	struct supervisor *supervisor = CONTAINER_OF(job, struct supervisor, peaks);
+	struct unit *unit;
 
 	pace_begin();
-
-	for (size_t i = 0;; i++) {
-		pthread_mutex_lock(&supervisor->lock);
-		struct unit *unit = i < supervisor->count ? supervisor->units[i] : NULL;
-		pthread_mutex_unlock(&supervisor->lock);
-		if (unit == NULL)
-			break;
+	for (size_t i = 0; (unit = supervisor_nth_unit(supervisor, i)) != NULL; i++)
 		peak_look(supervisor, unit);
-	}
 	atomic_store(&supervisor->peaking, false);
 }

@@ -44,6 +44,15 @@ supervisor_unit(struct supervisor *supervisor, const char *name)
 	return found;
 }
 
+struct unit *
+supervisor_nth_unit(struct supervisor *supervisor, size_t n)
+{
+	pthread_mutex_lock(&supervisor->lock);
+	struct unit *unit = n < supervisor->count ? supervisor->units[n] : NULL;
+	pthread_mutex_unlock(&supervisor->lock);
+	return unit;
+}
+
 struct plugin *
 supervisor_plugin(struct supervisor *supervisor, const char *name)
 {
@@ -463,13 +472,9 @@ static void
 bury_zombies(struct pool_job *job)
 {
 	struct supervisor *supervisor = CONTAINER_OF(job, struct supervisor, burial);
+	struct unit *unit;
 
-	for (size_t i = 0;; i++) {
-		pthread_mutex_lock(&supervisor->lock);
-		struct unit *unit = i < supervisor->count ? supervisor->units[i] : NULL;
-		pthread_mutex_unlock(&supervisor->lock);
-		if (unit == NULL)
-			break;
+	for (size_t i = 0; (unit = supervisor_nth_unit(supervisor, i)) != NULL; i++) {
 		if (pthread_mutex_trylock(&unit->change) != 0)
 			continue;
 		bury_unit(supervisor, unit);

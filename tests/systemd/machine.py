@@ -16,11 +16,15 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-PATIENCE = float(os.environ.get("MTLSD_TEST_PATIENCE", "60"))
+sys.path.insert(0, str(HERE.parent / "e2e"))
+
+from harness import PATIENCE, wait_for # noqa: E402
+
 PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -36,17 +40,6 @@ class RunError(Exception):
     def __init__(self, argv, code, output, errors):
         super().__init__(f"{' '.join(argv)}: exit code {code}\n{output}{errors}")
         self.code, self.output, self.errors = code, output, errors
-
-
-def wait_for(condition, what, timeout=None, interval=0.02):
-    limit = time.monotonic() + (timeout or PATIENCE)
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > limit:
-            raise AssertionError(f"waited in vain for {what}; last value: {value!r}")
-        time.sleep(interval)
 
 
 def own_groups(name):

@@ -11,7 +11,7 @@ sys.path.insert(0, str(ROOT / "tests" / "e2e"))
 
 import client as mtls_client # noqa: E402
 import document # noqa: E402
-from machine import wait_for # noqa: E402
+from harness import wait_for # noqa: E402
 
 BUILD = pathlib.Path(os.environ.get("MTLSD_BUILD") or ROOT / "build").resolve()
 PACKAGES = pathlib.Path(os.environ.get("MTLSD_PACKAGES") or BUILD / "packages")

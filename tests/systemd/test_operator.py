@@ -4,7 +4,7 @@ import json
 import subprocess
 
 import pytest
-from machine import wait_for
+from harness import wait_for
 from service import BUILD, PLUGINS, PORT, UNIT, mtls_client
 
 

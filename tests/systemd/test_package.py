@@ -3,7 +3,7 @@
 import re
 import subprocess
 
-from machine import wait_for
+from harness import wait_for
 from service import CONFIG, UNIT, Storm, packages
 
 

@@ -6,7 +6,8 @@ import threading
 
 import client as mtls_client
 import pytest
-from machine import RunError, wait_for
+from harness import wait_for
+from machine import RunError
 from service import CONFIG, PORT, UNIT
 from test_walls import landlock_abi
 

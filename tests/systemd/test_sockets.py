@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Sockets that outlive processes: socket units, the store, restarts under load."""
-from machine import wait_for
+from harness import wait_for
 from service import PORT, UNIT, Storm
 
 RESTARTS, CLIENTS = 50, 16
