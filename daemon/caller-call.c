@@ -9,30 +9,44 @@
 #include <stdio.h>
 #include <string.h>
 
-void
-caller_send(struct caller *caller, json_t *message)
+/* Says so where a message could not be queued. */
+static void
+caller_queued(struct caller *caller, int result)
 {
 	/* Nothing is made for it: there may be no memory. */
 	static const char poor[] =
 		"{\"error\":\"io.mtlsd.Control.Failed\",\"parameters\":{\"message\":\"out of memory for "
 		"the answer; what was asked for may be done: look before you ask again\"}}";
-	int r = message ? wire_queue(caller->wire, message) : -ENOMEM;
 
-	json_decref(message);
-	if (r >= 0)
+	if (result >= 0)
 		return;
-	if (r != -ENOBUFS) {
+	if (result != -ENOBUFS) {
 		if (wire_queue_text(caller->wire, poor) < 0)
 			caller->closing = true;
 		return;
 	}
-	message = wire_error("io.mtlsd.Control.Failed",
-			     json_pack("{s:s}", "message",
-				       "the reply is too large; ask for less (--top) or write it to a "
-				       "file (--output)"));
+	json_t *message = wire_error("io.mtlsd.Control.Failed",
+				     json_pack("{s:s}", "message",
+					       "the reply is too large; ask for less (--top) or write it to a "
+					       "file (--output)"));
 	if (!message || wire_queue(caller->wire, message) < 0)
 		caller->closing = true;
 	json_decref(message);
+}
+
+void
+caller_send(struct caller *caller, json_t *message)
+{
+	int r = message ? wire_queue(caller->wire, message) : -ENOMEM;
+
+	json_decref(message);
+	caller_queued(caller, r);
+}
+
+void
+caller_send_text(struct caller *caller, int result, char *text, size_t length)
+{
+	caller_queued(caller, result < 0 ? result : wire_queue_written(caller->wire, text, length));
 }
 
 static void

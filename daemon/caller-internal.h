@@ -39,6 +39,11 @@ struct caller_job {
 	int result;
 	json_t *reply;
 	struct error error;
+	/* Of a reading job its thread makes the message as well; `reply` is gone then. */
+	bool written;
+	int text_result;
+	char *text;
+	size_t text_length;
 };
 
 /* caller.c: answers what can be answered now. May free the caller. */
@@ -48,6 +53,8 @@ void caller_turn(struct caller *caller);
 void caller_handle(struct caller *caller, const char *text, size_t length);
 /* Steals message. A reply that does not fit is replaced by the reason; if not even that fits, the caller is closed. */
 void caller_send(struct caller *caller, json_t *message);
+/* The same of a message that is text already, or of the reason why it is none. Steals text. */
+void caller_send_text(struct caller *caller, int result, char *text, size_t length);
 /* The wire's name of a negative errno. */
 const char *caller_error_name(int code);
 

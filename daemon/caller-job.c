@@ -4,6 +4,7 @@
 #include "event.h"
 #include "job.h"
 #include "pace.h"
+#include "rendering.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -19,6 +20,7 @@ caller_job_free(struct caller_job *job)
 		(void) close(job->call.output);
 	json_decref(job->call.arguments);
 	json_decref(job->reply);
+	free(job->text);
 	free(job);
 }
 
@@ -113,15 +115,30 @@ caller_job_work(void *argument)
 	job->result = job->call.command->run(&job->call, &job->reply, &job->error);
 }
 
+/* Not on the main thread, which others wait for: a reply may have megabytes. */
+static void
+caller_job_write(struct caller_job *job)
+{
+	json_t *message = caller_job_message(job);
+
+	job->text_result =
+		message ? rendering_make(message, JSON_COMPACT, "", WIRE_REPLY_MAX, &job->text, &job->text_length)
+			: -ENOMEM;
+	json_decref(message);
+	job->written = true;
+}
+
 /* The thread of a slow command. Looking may take its time; those who are served meanwhile shall not notice. */
 static void
 caller_job_thread(void *argument)
 {
-	const struct caller_job *job = argument;
+	struct caller_job *job = argument;
 
 	if (!job->call.changes)
 		pace_begin();
-	caller_job_work(argument);
+	caller_job_work(job);
+	if (!job->call.changes && !job->oneway)
+		caller_job_write(job);
 }
 
 /* The end of a command, quick or slow. The caller may have gone. */
@@ -131,7 +148,9 @@ caller_job_end(struct caller_job *job)
 	struct caller *caller = job->caller;
 
 	caller_job_log(job);
-	if (caller && !job->oneway)
+	if (caller && job->written)
+		caller_send_text(caller, job->text_result, STEAL(job->text), job->text_length);
+	else if (caller && !job->oneway)
 		caller_send(caller, caller_job_message(job));
 	caller_job_free(job);
 }

@@ -4,7 +4,7 @@
 #include "difference.h"
 #include "format.h"
 #include "outlet.h"
-#include "pace.h"
+#include "rendering.h"
 #include "server.h"
 #include "supervisor.h"
 
@@ -30,29 +30,6 @@ dump_route(void *ctx, unsigned number)
 	return server_route(ctx, number);
 }
 
-static int
-dump_put(const char *text, size_t length, void *out)
-{
-	pace();
-	return fwrite(text, 1, length, out) == length ? 0 : -1;
-}
-
-static int
-dump_json(const json_t *reply, char **ret, size_t *ret_length)
-{
-	CLEANUP_FREE char *text = NULL;
-	FILE *out = open_memstream(&text, ret_length);
-
-	if (!out)
-		return -ENOMEM;
-	int r = json_dump_callback(reply, dump_put, out, JSON_INDENT(2));
-	bool bad = fputc('\n', out) == EOF;
-	if (fclose(out) != 0 || bad || r < 0 || !text)
-		return -ENOMEM;
-	*ret = STEAL(text);
-	return 0;
-}
-
 /* The dump's bytes in a format that is written, not shown. */
 static int
 dump_format(const struct command_call *call, const struct supervisor_dump *dump, const json_t *reply, void **ret,
@@ -67,7 +44,7 @@ dump_format(const struct command_call *call, const struct supervisor_dump *dump,
 	if (strcmp(format, "folded") == 0)
 		r = format_folded(dump, &text, ret_length);
 	else
-		r = dump_json(reply, &text, ret_length);
+		r = rendering_make(reply, JSON_INDENT(2), "\n", SIZE_MAX, &text, ret_length);
 	if (r == 0)
 		*ret = text;
 	return r;

@@ -52,7 +52,7 @@ mtlsd_overseer = \
 	daemon/overseer.c daemon/overseer.h daemon/overseer-internal.h daemon/overseer-watch.c daemon/overseer-act.c daemon/overseer-verb.c \
 	daemon/overseer-repair.c daemon/overseer-view.c
 mtlsd_format = \
-	daemon/portion.h daemon/pprof.c daemon/pprof.h daemon/format.h daemon/format-json.c daemon/format-folded.c daemon/format-pprof.c \
+	daemon/portion.h daemon/pprof.c daemon/pprof.h daemon/rendering.c daemon/rendering.h daemon/format.h daemon/format-json.c daemon/format-folded.c daemon/format-pprof.c \
 	daemon/callers.c daemon/callers.h daemon/difference.c daemon/difference.h
 mtlsd_gate = \
 	daemon/target.c daemon/target.h daemon/gate.c daemon/gate.h daemon/gate-head.c daemon/gate-head.h \

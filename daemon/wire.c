@@ -250,15 +250,21 @@ wire_drop_descriptors(struct wire *wire)
 		(void) close(wire->descriptors[--wire->descriptor_count]);
 }
 
+static bool
+wire_output_fits(const struct wire *wire, size_t length)
+{
+	return length < wire->output_max && wire_buffer_length(&wire->output) <= wire->output_max - length - 1;
+}
+
 int
 wire_queue(struct wire *wire, const json_t *message)
 {
-	size_t length = json_dumpb(message, NULL, 0, JSON_COMPACT), pending = wire_buffer_length(&wire->output);
+	size_t length = json_dumpb(message, NULL, 0, JSON_COMPACT);
 	int r;
 
 	if (length == 0)
 		return -EINVAL;
-	if (length >= wire->output_max || pending > wire->output_max - length - 1)
+	if (!wire_output_fits(wire, length))
 		return -ENOBUFS;
 	r = wire_buffer_reserve(&wire->output, length + 1);
 	if (r < 0)
@@ -268,6 +274,23 @@ wire_queue(struct wire *wire, const json_t *message)
 	wire->output.end += length;
 	wire->output.data[wire->output.end++] = '\0';
 	return 0;
+}
+
+int
+wire_queue_written(struct wire *wire, char *text, size_t length)
+{
+	struct wire_buffer *output = &wire->output;
+	int r = wire_output_fits(wire, length) ? 0 : -ENOBUFS;
+
+	if (r == 0 && wire_buffer_length(output) == 0) {
+		free(output->data);
+		*output = (struct wire_buffer){.data = text, .end = length + 1, .capacity = length + 1};
+		return 0;
+	}
+	if (r == 0)
+		r = wire_queue_text(wire, text);
+	free(text);
+	return r;
 }
 
 int

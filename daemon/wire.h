@@ -42,7 +42,9 @@ void wire_drop_descriptors(struct wire *wire);
 
 /* Appends a message. -ENOBUFS past output_max, and then nothing was appended. */
 int wire_queue(struct wire *wire, const json_t *message);
-/* A message that is text already, whatever output_max says. */
+/* The same of a message that is text of that length already, with its NUL. Takes text, also when it fails. */
+int wire_queue_written(struct wire *wire, char *text, size_t length);
+/* A short message that is text already, whatever output_max says. */
 int wire_queue_text(struct wire *wire, const char *text);
 /* The same with a descriptor passed beside its first byte; only on an empty output, so that it cannot be misplaced. */
 int wire_send_with_descriptor(struct wire *wire, int fd, const json_t *message, int descriptor);

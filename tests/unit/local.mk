@@ -7,7 +7,7 @@ unit_tests = \
 	tests/unit/test-identity tests/unit/test-identity-plain tests/unit/test-identity-cache tests/unit/test-access tests/unit/test-accesslog tests/unit/test-router \
 	tests/unit/test-deadline tests/unit/test-gate tests/unit/test-listener tests/unit/test-handover \
 	tests/unit/test-wire tests/unit/test-job tests/unit/test-command-table tests/unit/test-commands \
-	tests/unit/test-log tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render tests/unit/test-top tests/unit/test-doctor tests/unit/test-explain tests/unit/test-format tests/unit/test-difference \
+	tests/unit/test-log tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render tests/unit/test-rendering tests/unit/test-top tests/unit/test-doctor tests/unit/test-explain tests/unit/test-format tests/unit/test-difference \
 	tests/unit/test-pace tests/unit/test-heap tests/unit/test-heap-threads tests/unit/test-scope tests/unit/test-stack tests/unit/test-vault tests/unit/test-scope-image \
 	tests/unit/test-exposure tests/unit/test-request tests/unit/test-pool tests/unit/test-settings tests/unit/test-fixtures \
 	tests/unit/test-whoami tests/unit/test-corpus
@@ -104,6 +104,8 @@ tests_unit_test_arguments_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
 tests_unit_test_arguments_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/ctl
 tests_unit_test_render_SOURCES = tests/unit/test-render.c ctl/render.c daemon/units.c
 tests_unit_test_render_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
+tests_unit_test_rendering_SOURCES = tests/unit/test-rendering.c daemon/rendering.c daemon/pace.c
+tests_unit_test_rendering_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
 tests_unit_test_render_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/ctl
 tests_unit_test_top_SOURCES = tests/unit/test-top.c ctl/top.c ctl/top-draw.c
 tests_unit_test_top_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) -lm

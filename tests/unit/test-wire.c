@@ -332,6 +332,28 @@ test_output_is_bounded(void **state)
 }
 
 static void
+test_messages_written_before_are_bounded_too(void **state)
+{
+	CLEANUP(wire_free) struct wire *wire = make_wire(10, 24);
+	char got[24];
+	int pair[2];
+
+	(void) state;
+	make_pair(pair);
+	assert_int_equal(wire_queue_written(wire, strdup("{\"a\":\"01234567890123456\"}"), 25), -ENOBUFS);
+	assert_int_equal(wire_pending(wire), 0);
+	assert_int_equal(wire_queue_written(wire, strdup("{\"a\":\"0123\"}"), 12), 0);
+	assert_int_equal(wire_queue_written(wire, strdup("{\"b\":12}"), 8), 0);
+	assert_int_equal(wire_queue_written(wire, strdup("{}"), 2), -ENOBUFS);
+	assert_int_equal(wire_pending(wire), 22);
+	assert_int_equal(wire_flush(wire, pair[0]), 0);
+	assert_int_equal(recv(pair[1], got, sizeof(got), 0), 22);
+	assert_memory_equal(got, "{\"a\":\"0123\"}\0{\"b\":12}", 22);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+static void
 test_a_closed_socket_is_an_error_not_a_signal(void **state)
 {
 	CLEANUP(wire_free) struct wire *wire = make_wire(10, 100);
@@ -474,6 +496,7 @@ main(void)
 		cmocka_unit_test(test_calls_are_bounded),
 		cmocka_unit_test(test_a_long_message_crosses_a_small_socket),
 		cmocka_unit_test(test_output_is_bounded),
+		cmocka_unit_test(test_messages_written_before_are_bounded_too),
 		cmocka_unit_test(test_a_closed_socket_is_an_error_not_a_signal),
 		cmocka_unit_test(test_a_descriptor_crosses_with_its_call),
 		cmocka_unit_test(test_descriptors_are_bounded_and_never_leak),
