@@ -236,6 +236,16 @@ read_bounds(struct der value, struct certificate *certificate)
 	return true;
 }
 
+/* The issuer's alternative names: nobody asks for them, but the library refuses a certificate in which they are broken.
+ */
+static bool
+read_by_library(struct der value, struct certificate *certificate)
+{
+	(void) value;
+	(void) certificate;
+	return false;
+}
+
 static const struct extension {
 	struct oid oid;
 	bool (*read)(struct der value, struct certificate *certificate);
@@ -245,7 +255,7 @@ static const struct extension {
 	{{3, "\x55\x1d\x25"}, read_purposes, true},        {{3, "\x55\x1d\x11"}, read_names, true},
 	{{3, "\x55\x1d\x0e"}, read_subject_key_id, false}, {{3, "\x55\x1d\x23"}, read_authority_key_id, false},
 	{{3, "\x55\x1d\x1e"}, read_bounds, false},         {{3, "\x55\x1d\x24"}, read_bounds, false},
-	{{3, "\x55\x1d\x36"}, read_bounds, false},
+	{{3, "\x55\x1d\x36"}, read_bounds, false},         {{3, "\x55\x1d\x12"}, read_by_library, false},
 };
 
 static bool
