@@ -28,7 +28,7 @@ static const char *host, *port;
 static char ask[512];
 static gnutls_certificate_credentials_t credentials;
 static atomic_bool running = true;
-static atomic_ulong requests, failures;
+static atomic_ulong requests, failures, opened;
 static double interval; /* nanoseconds between two requests of a connection; 0: at once */
 
 enum { TAKEN_MOST = 1 << 21 };
@@ -160,12 +160,20 @@ connection_run(void *offset)
 	gnutls_session_t session = NULL;
 	char buffer[16384];
 	double due = now() + *(double *) offset;
+	bool begun = false;
 
 	while (is_wanted()) {
 		if (!session && connection_open(&session) < 0) {
 			session = NULL;
 			atomic_fetch_add(&failures, 1);
 			continue;
+		}
+		if (!begun) {
+			begun = true;
+			atomic_fetch_add(&opened, 1);
+			/* What was due while it was opened is not made up for: that would be a burst. */
+			while (interval > 0 && due < now())
+				due += interval;
 		}
 		if (interval > 0)
 			wait_until(due);
@@ -217,8 +225,9 @@ run_window(int connections, double seconds)
 	const struct timespec window = {.tv_sec = (time_t) seconds,
 					.tv_nsec = (long) ((seconds - (double) (time_t) seconds) * 1e9)};
 
-	/* It opens when every connection has had an answer on average. */
-	while (atomic_load(&requests) + atomic_load(&failures) < (unsigned long) connections * 2)
+	/* It opens when every connection is open and has had an answer on average. */
+	while (atomic_load(&opened) + atomic_load(&failures) < (unsigned long) connections ||
+	       atomic_load(&requests) + atomic_load(&failures) < (unsigned long) connections * 2)
 		(void) sched_yield();
 	atomic_store(&measuring, true);
 	unsigned long before = atomic_load(&requests);
