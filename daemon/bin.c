@@ -181,7 +181,7 @@ bin_set_new(struct heap *heap)
 static void
 bin_forget(struct bin_set *set)
 {
-	for (unsigned i = 0; i < BIN_SITES; i++)
+	for (unsigned i = 0; i < BIN_ROUTES; i++)
 		if (set->routes[i].address != 0) /* writes to no page that was not in use */
 			set->routes[i].address = 0;
 }

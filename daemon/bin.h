@@ -23,8 +23,10 @@ struct journal;
 struct scope_space;
 
 enum {
-	BIN_SITES_LOG = 8,
-	BIN_SITES = 1 << BIN_SITES_LOG, /* call sites a thread knows by heart, a heap */
+	BIN_ROUTES_LOG = 8,
+	BIN_ROUTES = 1 << BIN_ROUTES_LOG, /* call sites of malloc that a thread knows by heart, a space */
+	BIN_SITES_LOG = 7,
+	BIN_SITES = 1 << BIN_SITES_LOG, /* and of realloc, a heap */
 	BIN_HEAPS = 2048,               /* most heaps a process can have: 47 bits of addresses hold no more */
 };
 
@@ -63,10 +65,10 @@ struct bin_set {
 	uint64_t sample_interval; /* the heap's, when the tallies were set */
 	int64_t until_sample;     /* bytes, of large blocks */
 	struct bin_counts counts;
-	struct bin_route routes[BIN_SITES];
-	struct bin_site sites[BIN_SITES];
-	struct bin bins[CLASS_COUNT + 1];
+	struct bin bins[CLASS_COUNT + 1]; /* up to the sites, all of it fits into one page */
 	uint64_t served[CLASS_COUNT + 1]; /* see bin_served */
+	struct bin_site sites[BIN_SITES];
+	struct bin_route routes[BIN_ROUTES];
 	struct bin_entry entries[];
 };
 
@@ -148,7 +150,7 @@ bin_resume(struct scope_space *space)
 static inline struct bin_route *
 bin_route_place(struct bin_set *own, uintptr_t site)
 {
-	return &own->routes[(uint32_t) site * 0x9e3779b1U >> (32 - BIN_SITES_LOG)];
+	return &own->routes[(uint32_t) site * 0x9e3779b1U >> (32 - BIN_ROUTES_LOG)];
 }
 
 static inline struct bin_site *
