@@ -125,7 +125,7 @@ journal_note(void *block)
 	return true;
 }
 
-/* By its birth: whatever else has come to lie there was born later. */
+/* By its birth: whatever else has come to lie there was born later, or is of an arena: those move unnoted. */
 static bool
 journal_growth_is_there(const struct journal_growth *growth, const struct heap **ret_heap, uint64_t *ret_word,
 			uint64_t *ret_bytes)
@@ -135,7 +135,8 @@ journal_growth_is_there(const struct journal_growth *growth, const struct heap *
 	if (growth->bytes <= 0 || !alloc_find(growth->block, ret_heap, &side, ret_bytes))
 		return false;
 	*ret_word = side_load(side);
-	return *ret_word & SIDE_LIVE && !(*ret_word & SIDE_BOOKED) && side_epoch(*ret_word) == growth->epoch;
+	return *ret_word & SIDE_LIVE && !(*ret_word & (SIDE_BOOKED | SIDE_ARENA)) &&
+	       side_epoch(*ret_word) == growth->epoch;
 }
 
 /* Forgets what has been freed. */
