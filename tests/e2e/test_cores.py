@@ -10,7 +10,7 @@ import harness
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from test_tls import VERSIONS, issue_server, new_key, replace
+from tls_tools import VERSIONS, issue_server, new_key, replace
 
 PATTERN = pathlib.Path("/proc/sys/kernel/core_pattern").read_text().strip()
 
