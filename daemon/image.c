@@ -30,6 +30,10 @@ struct image {
 /* dlopen and dlclose are serial inside the dynamic linker anyway; the lock makes the proof after dlclose exact. */
 static pthread_mutex_t loader = PTHREAD_MUTEX_INITIALIZER;
 
+/* The proof. Opened before anything is loaded, and kept: an instance must not stay for want of a descriptor. */
+static pthread_mutex_t maps_lock = PTHREAD_MUTEX_INITIALIZER;
+static int maps = -1;
+
 /* Calls that change or end the whole process, or reach into its other parts. */
 static const char *const forbidden[] = {
 	"exit",       "_exit",       "_Exit",     "quick_exit", "fork",     "vfork",    "daemon",      "setuid",
@@ -282,6 +286,15 @@ image_inspect(const struct image *image, const char *symbol, char *const *allowe
 	return r;
 }
 
+/* With maps_lock held. */
+static int
+maps_open(void)
+{
+	if (maps < 0)
+		maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+	return maps < 0 ? -errno : 0;
+}
+
 int
 image_map(struct image *image, struct scope_space *space, const char *directory, const char *plugin, uint64_t number,
 	  const char *symbol, struct image_mapping *ret, const void **ret_symbol, struct error *error)
@@ -291,7 +304,12 @@ image_map(struct image *image, struct scope_space *space, const char *directory,
 	struct stat st;
 
 	mapping.image = image_ref(image);
-	int r = copy_sealed(image->path, image->fd, image->size, NULL, &mapping.fd, error);
+	pthread_mutex_lock(&maps_lock);
+	int r = maps_open();
+	pthread_mutex_unlock(&maps_lock);
+	if (r < 0)
+		return error_set(error, r, "cannot open /proc/self/maps: %s", strerror(-r));
+	r = copy_sealed(image->path, image->fd, image->size, NULL, &mapping.fd, error);
 	if (r < 0)
 		return r;
 	if (fstat(mapping.fd, &st) < 0)
@@ -365,18 +383,17 @@ line_is_of(const char *line, const struct image_mapping *mapping)
 	       inode == mapping->inode && start < mapping->end && end > mapping->start;
 }
 
-/* Without a stream, which would need memory: an instance must not stay for want of it. */
-bool
-image_gone(const struct image_mapping *mapping)
+/* With maps_lock held. Without a stream, which would need memory: an instance must not stay for want of it, either. */
+static bool
+maps_lack(const struct image_mapping *mapping)
 {
-	CLEANUP_CLOSE int fd = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
 	char text[8192];
 	size_t used = 0;
 
-	if (fd < 0)
+	if (maps_open() < 0 || lseek(maps, 0, SEEK_SET) < 0)
 		return false; /* what cannot be proved is not so */
 	for (;;) {
-		ssize_t n = read(fd, text + used, sizeof(text) - 1 - used);
+		ssize_t n = read(maps, text + used, sizeof(text) - 1 - used);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0 || used == sizeof(text) - 1) /* a line that does not fit is none the kernel writes */
@@ -394,6 +411,15 @@ image_gone(const struct image_mapping *mapping)
 		used -= (size_t) (line - text);
 		memmove(text, line, used);
 	}
+}
+
+bool
+image_gone(const struct image_mapping *mapping)
+{
+	pthread_mutex_lock(&maps_lock);
+	bool gone = maps_lack(mapping);
+	pthread_mutex_unlock(&maps_lock);
+	return gone;
 }
 
 void

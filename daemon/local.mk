@@ -36,7 +36,8 @@ mtlsd_plugin = \
 mtlsd_request = \
 	daemon/snapshot.c daemon/snapshot.h daemon/request.c daemon/request.h daemon/request-log.c daemon/step.c daemon/step.h daemon/host.c \
 	daemon/host.h daemon/supervisor.c daemon/supervisor.h daemon/supervisor-internal.h daemon/supervisor-apply.c \
-	daemon/supervisor-view.c daemon/supervisor-dump.c daemon/supervisor-peak.c daemon/supervisor-fault.c \
+	daemon/supervisor-view.c daemon/supervisor-zombie.c daemon/supervisor-dump.c daemon/supervisor-peak.c \
+	daemon/supervisor-fault.c \
 	daemon/places.c daemon/places.h
 mtlsd_policy = \
 	daemon/policy.c daemon/budget.c daemon/archive.c daemon/archive.h daemon/event.c daemon/event.h

@@ -207,7 +207,7 @@ undo_prepare(struct change *change)
 {
 	for (size_t i = 0; i < change->taken; i++) {
 		struct unit *unit = change->supervisor->units[i];
-		unit_drop_fresh(unit);
+		unit_drop_fresh(change->supervisor, unit);
 		if (unit->reconfigured)
 			(void) instance_reconfigure(unit_serving(unit), unit->held->file, unit->config->settings,
 						    host_table(), NULL);

@@ -38,7 +38,8 @@ struct unit {
 	enum supervisor_state state;
 	char last_error[240];
 	struct zombie *zombies;
-	uint64_t restarts[4]; /* by enum supervisor_reason */
+	struct zombie *graves; /* under change alone: as many as may come to be needed */
+	uint64_t restarts[4];  /* by enum supervisor_reason */
 	uint64_t reconfigurations;
 	struct {
 		uint64_t count;
@@ -47,7 +48,7 @@ struct unit {
 		struct supervisor_place place;
 	} faults[HEAP_FAULT_STALE_FREE + 1]; /* under lock alone, as the one below */
 	bool fault_pending;                  /* the instance is to be replaced */
-	bool sampling_set; /* by an operator, to: */
+	bool sampling_set;                   /* by an operator, to: */
 	uint64_t sampling;
 	struct capture *peak; /* under lock alone; the instance's highest so far */
 	struct places_memory places;
@@ -109,7 +110,17 @@ struct instance_options unit_options(struct supervisor *supervisor, struct unit 
 int unit_start(struct supervisor *supervisor, struct unit *unit, const struct config *config,
 	       const struct config_plugin *plugin, struct image *kept, struct error *error);
 /* Takes a fresh instance down again that never served. */
-void unit_drop_fresh(struct unit *unit);
+void unit_drop_fresh(struct supervisor *supervisor, struct unit *unit);
 /* Drains an instance (NULL: nothing) that no new request enters, and ends it; what cannot be ended becomes a zombie. */
 void unit_retire(struct supervisor *supervisor, struct unit *unit, struct instance *instance, uint64_t timeout,
 		 struct supervisor_restart *report);
+
+/* supervisor-zombie.c, with change held. Makes room to remember one more instance, should it not end: asked for before
+ * it starts, since none may be forgotten for want of memory. */
+int unit_make_grave(struct unit *unit, struct error *error);
+void unit_drop_grave(struct unit *unit);
+/* Ends an instance that no visit is left of; one that cannot be ended, or that why says is not to be, becomes a zombie.
+ */
+int unit_bury(struct supervisor *supervisor, struct unit *unit, struct instance *instance, struct error *why);
+/* Tries again to end zombies; on the undertaker's thread, as fini may take long. */
+void supervisor_bury(struct pool_job *job);

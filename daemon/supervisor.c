@@ -2,7 +2,6 @@
 #include "supervisor.h"
 
 #include "capture.h"
-#include "connection.h"
 #include "host.h"
 #include "monotonic.h"
 #include "supervisor-internal.h"
@@ -16,7 +15,7 @@
 #include <time.h>
 
 /* After a drain timed out and its requests were cancelled, how long plugins get to let go of them. */
-enum { CANCEL_GRACE = 2000000, THREAD_GRACE = 1000000 };
+enum { CANCEL_GRACE = 2000000 };
 
 const char *
 supervisor_state_name(enum supervisor_state state)
@@ -205,7 +204,12 @@ unit_start(struct supervisor *supervisor, struct unit *unit, const struct config
 	if (r < 0)
 		return r;
 	struct instance_options options = unit_options(supervisor, unit, config, plugin, unit->fresh_image);
-	r = instance_start(&options, host_table(), &unit->fresh, error);
+	r = unit_make_grave(unit, error);
+	if (r == 0) {
+		r = instance_start(&options, host_table(), &unit->fresh, error);
+		if (r < 0)
+			unit_drop_grave(unit);
+	}
 	if (r < 0)
 		image_unref(&unit->fresh_image);
 	return r;
@@ -213,38 +217,16 @@ unit_start(struct supervisor *supervisor, struct unit *unit, const struct config
 
 /* Takes a fresh instance down again that never served. */
 void
-unit_drop_fresh(struct unit *unit)
+unit_drop_fresh(struct supervisor *supervisor, struct unit *unit)
 {
+	struct error why = {0};
+
 	if (unit->fresh != NULL)
-		(void) instance_end(&unit->fresh, THREAD_GRACE, NULL);
-	unit->fresh = NULL; /* one that cannot be unloaded stays mapped, unused */
+		(void) unit_bury(supervisor, unit, STEAL(unit->fresh), &why);
 	image_unref(&unit->fresh_image);
 }
 
 /* --- ending ------------------------------------------------------------------------------------------------------ */
-
-/* No visit is left: data of connections, fini, unload. */
-static int
-bury(struct instance **instance, uint64_t grace, struct error *error)
-{
-	connection_release_instance(*instance);
-	return instance_end(instance, grace, error);
-}
-
-static void
-add_zombie(struct supervisor *supervisor, struct unit *unit, struct instance *instance, const char *reason)
-{
-	struct zombie *zombie = calloc(1, sizeof(*zombie));
-	if (zombie == NULL)
-		return; /* it stays mapped and uncounted: the lesser evil */
-	zombie->instance = instance;
-	zombie->number = instance_number(instance);
-	snprintf(zombie->reason, sizeof(zombie->reason), "%s", reason);
-	pthread_mutex_lock(&supervisor->lock);
-	zombie->next = unit->zombies;
-	unit->zombies = zombie;
-	pthread_mutex_unlock(&supervisor->lock);
-}
 
 /* Drains an instance that no new request enters, and ends it. */
 void
@@ -265,10 +247,9 @@ unit_retire(struct supervisor *supervisor, struct unit *unit, struct instance *i
 	}
 	report->drained = before > report->cancelled ? before - report->cancelled : 0;
 	heap_usage(scope_space_own(instance_space(instance)), &usage);
-	if (why.code != 0 || bury(&instance, THREAD_GRACE, &why) < 0) {
+	if (unit_bury(supervisor, unit, instance, &why) < 0) {
 		report->zombie = true;
 		snprintf(report->zombie_reason, sizeof(report->zombie_reason), "%s", why.text);
-		add_zombie(supervisor, unit, instance, why.text);
 		return;
 	}
 	report->freed_bytes = usage.live_bytes;
@@ -443,46 +424,6 @@ supervisor_disable(struct supervisor *supervisor, const char *name, struct super
 
 /* --- time and end ------------------------------------------------------------------------------------------------ */
 
-/* With the unit's change held. A zombie stays in the list until it is gone; those who read the list do not follow its
- * instance, which may go at any moment. */
-static void
-bury_unit(struct supervisor *supervisor, struct unit *unit)
-{
-	for (struct zombie **link = &unit->zombies; *link != NULL;) {
-		struct zombie *zombie = *link;
-		struct error why = {0};
-		bool buried =
-			plugin_visits(unit->plugin, zombie->instance) == 0 && bury(&zombie->instance, 0, &why) == 0;
-
-		pthread_mutex_lock(&supervisor->lock);
-		if (buried)
-			*link = zombie->next;
-		else if (why.code != 0)
-			snprintf(zombie->reason, sizeof(zombie->reason), "%s", why.text);
-		pthread_mutex_unlock(&supervisor->lock);
-		if (buried)
-			free(zombie);
-		else
-			link = &zombie->next;
-	}
-}
-
-/* Tries again to end zombies that hold no request any more; runs on the undertaker's thread, as fini may take long. */
-static void
-bury_zombies(struct pool_job *job)
-{
-	struct supervisor *supervisor = CONTAINER_OF(job, struct supervisor, burial);
-	struct unit *unit;
-
-	for (size_t i = 0; (unit = supervisor_nth_unit(supervisor, i)) != NULL; i++) {
-		if (pthread_mutex_trylock(&unit->change) != 0)
-			continue;
-		bury_unit(supervisor, unit);
-		pthread_mutex_unlock(&unit->change);
-	}
-	atomic_store(&supervisor->burying, false);
-}
-
 void
 supervisor_tick(struct supervisor *supervisor)
 {
@@ -539,7 +480,7 @@ supervisor_new(const char *run_directory, struct supervisor **ret, struct error 
 	if (supervisor == NULL)
 		return error_set(error, -ENOMEM, "out of memory");
 	pthread_mutex_init(&supervisor->lock, NULL);
-	supervisor->burial.work = bury_zombies;
+	supervisor->burial.work = supervisor_bury;
 	supervisor->peaks.work = supervisor_look_for_peaks;
 	supervisor->naming.work = supervisor_name_all;
 	if (asprintf(&supervisor->directory, "%s/instances", run_directory) < 0) {
@@ -577,6 +518,8 @@ supervisor_free(struct supervisor **supervisorp)
 			free(unit->zombies);
 			unit->zombies = next;
 		}
+		while (unit->graves != NULL)
+			unit_drop_grave(unit);
 		image_unref(&unit->image);
 		capture_unref(&unit->peak);
 		places_memory_clear(&unit->places);

@@ -234,15 +234,18 @@ class Subject:
         try:
             self.probe()
             if thorough:
-                for plugin in self.call("List")["plugins"]:
-                    if plugin["state"] != "ready" or plugin["zombies"]:
-                        raise Finding(f"plugin {plugin['name']} is {plugin['state']}, {plugin['zombies']} zombies")
+                # What could not be ended is tried again once a second.
+                wait_for(lambda: not self.unwell(), lambda: ", ".join(self.unwell()))
                 self.settle(self.base)
                 self.look_for_leaks()
         except OSError as error:
             if not self.daemon.alive:
                 raise Finding(f"the daemon ended: exit code {self.daemon.process.wait()}") from None
             raise Finding(f"afterwards it does not serve: {error!r}") from None
+
+    def unwell(self):
+        return [f"plugin {plugin['name']} is {plugin['state']}, {plugin['zombies']} zombies"
+                for plugin in self.call("List")["plugins"] if plugin["state"] != "ready" or plugin["zombies"]]
 
     def look_for_leaks(self):
         if not SANITIZED:
