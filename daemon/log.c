@@ -152,8 +152,13 @@ log_send_stderr(int level, const struct log_field *fields, const char *text)
 	}
 	line[used++] = '\n';
 	log_is_stuck = poll(&ready, 1, log_is_stuck ? 0 : LOG_WAIT_MS) != 1;
-	if (!log_is_stuck)
-		(void) !write(STDERR_FILENO, line, used);
+	for (size_t done = 0; !log_is_stuck && done < used;) {
+		ssize_t n = write(STDERR_FILENO, line + done, used - done);
+
+		if (n < 0 && errno != EINTR)
+			break;
+		done += n > 0 ? (size_t) n : 0;
+	}
 }
 
 static void

@@ -152,10 +152,10 @@ server_reload(struct server *server, char **ret_mistakes, struct error *error)
 	int r = reload(server, &mistakes, &why);
 	enum server_phase reloading = SERVER_RELOADING;
 	(void) atomic_compare_exchange_strong(&server->phase, &reloading, SERVER_RUNNING);
+	tell(server, r, &why, mistakes); /* first, so that whoever waits for READY finds it told */
 	server_notify(server, "READY=1");
 	if (r < 0)
 		sd_notifyf(0, "STATUS=reload refused: %s", why.text);
-	tell(server, r, &why, mistakes);
 	pthread_mutex_unlock(&server->reload);
 	if (ret_mistakes != NULL)
 		*ret_mistakes = STEAL(mistakes);

@@ -285,6 +285,8 @@ adopt_unit(struct change *change, size_t i)
 		unit->last_error[0] = '\0';
 		unit->restarts[SUPERVISOR_RELOAD] += change->parts[i].old != NULL;
 	}
+	if (plugin == NULL)
+		image_unref(&unit->image); /* what comes under this name next may be another file */
 	if (!unit->enabled)
 		unit->state = SUPERVISOR_DISABLED;
 	else if (current != NULL)

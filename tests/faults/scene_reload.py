@@ -48,9 +48,12 @@ class Reload(Scene):
             self.done = None
             return "closed"
 
+    def wait_over(self):
+        wait_for(lambda: self.subject.call("Status")["state"] != "reloading", "the daemon stays reloading")
+
     def check(self):
         subject = self.subject
-        wait_for(lambda: subject.call("Status")["state"] != "reloading", "the daemon stays reloading")
+        self.wait_over()
         status = subject.call("Status")
         if status["state"] != "running":
             raise Finding(f"the daemon stays {status['state']}")
@@ -89,12 +92,12 @@ class Plugins(Reload):
         self.has_extra = False
 
     def check(self):
+        self.wait_over()
         names = [plugin["name"] for plugin in self.subject.call("List")["plugins"]]
-        self.subject.base["images"] = self.subject.base["images"] + ("more" in names) - self.subject.__dict__.get(
-            "more", False)
-        self.subject.base["descriptors"] = self.subject.base["descriptors"] + 2 * (
-            ("more" in names) - self.subject.__dict__.get("more", False))
-        self.subject.more = "more" in names
+        change = ("more" in names) - getattr(self.subject.daemon, "has_more", False)
+        self.subject.base["images"] += change
+        self.subject.base["descriptors"] += 2 * change  # the file's copy and the mapping's
+        self.subject.daemon.has_more = "more" in names
         super().check()
 
 
@@ -124,9 +127,12 @@ class Hangup(Reload):
 
     def ask(self):
         daemon = self.subject.daemon
-        before = len(daemon.log_text())
+        before, ready = len(daemon.log_text()), daemon.notify.count("READY")
         daemon.process.send_signal(signal.SIGHUP)
-        news = wait_for(lambda: self.news(before), "the reload never ends")
+        news = wait_for(lambda: self.news(before) or daemon.notify.count("READY") > ready and " ",
+                        "the reload never ends")
+        if news == " ":
+            raise ConnectionError("it is over, and the log, which cannot be written, does not say how")
         if "reload refused" in news:
             raise varlink.VarlinkError(dict(error="refused", parameters=dict(text=news)))
 
