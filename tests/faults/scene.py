@@ -9,6 +9,7 @@ from subject import SANITIZED
 
 class Scene:
     name, thorough = None, 1  # thorough: the whole check after every so many points
+    usual = "served"  # how it ends when nothing fails
     #: Not tried: what cannot happen in it or what nothing is promised for.
     without = ()
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """An operator's calls while calls fail: in the daemon, and in mtlsctl itself."""
+import gzip
 import json
 import os
 import pathlib
@@ -8,16 +9,17 @@ import subprocess
 
 from page import Page
 from scene import Scene
-from subject import PATIENCE, Finding, harness, varlink
+from subject import PATIENCE, Finding, harness, varlink, wait_for
 
 
 class Command(Scene):
     """One call on the control socket, spoken by hand."""
 
-    def __init__(self, subject, name, method, parameters=None, prepare=None, output=False):
+    def __init__(self, subject, name, method, parameters=None, prepare=None, output=None, argument="output"):
+        """output: what reads the file that is written, which raises if it is none; argument: what asks for it."""
         super().__init__(subject)
         self.name, self.method, self.parameters, self.output = name, method, parameters, output
-        self.prepare = prepare
+        self.prepare, self.argument = prepare, argument
 
     def ready(self):
         super().ready()
@@ -30,7 +32,7 @@ class Command(Scene):
         try:
             if self.output:
                 fds = [os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)]
-                parameters = dict(parameters, output=0)
+                parameters = {**parameters, self.argument: True}
             self.subject.call(self.method, parameters, fds)
         except varlink.VarlinkError as error:
             words = json.dumps(error.parameters)
@@ -47,10 +49,11 @@ class Command(Scene):
             for fd in fds:
                 os.close(fd)
         if self.output:
+            content = path.read_bytes()
             try:
-                json.loads(path.read_text())
-            except ValueError:
-                raise Finding("the command succeeded, what it wrote is no JSON") from None
+                self.output(content)
+            except (ValueError, EOFError, OSError) as error:
+                raise Finding(f"the command succeeded, what it wrote is none: {error!r}: {content[:100]!r}") from None
         return "served"
 
     def check(self):
@@ -64,6 +67,32 @@ class Command(Scene):
 
 def disable(subject):
     subject.call("Disable", dict(plugin="echo"))
+
+
+def overseen(subject):
+    """The plugin leak has been looked at: there is something to explain, and a peak."""
+    def is_known():
+        try:
+            subject.call("Explain", dict(plugin="leak"))
+            subject.call("Dump", dict(plugin="leak", peak=True))
+            return True
+        except varlink.VarlinkError:
+            subject.probe("/leak")
+            return False
+    if not getattr(subject.daemon, "is_overseen", False):
+        wait_for(is_known, "nobody looks at the plugin")
+        subject.daemon.is_overseen = True
+
+
+def recorded(content):
+    if not content.startswith(b"mtlsd-record ") or not content.endswith(b"\nend\n"):
+        raise ValueError("no whole record")
+
+
+def folded(content):
+    """Lines that end with a number."""
+    for line in content.decode().splitlines():
+        int(line.rsplit(" ", 1)[1])
 
 
 def commands(subject):
@@ -84,17 +113,19 @@ def commands(subject):
         Command(subject, "show", "Show", plugin),
         Command(subject, "routes", "Routes"), Command(subject, "tls", "Tls"), Command(subject, "jobs", "Jobs"),
         Command(subject, "commands", "Commands"), Command(subject, "doctor", "Doctor"),
-        Command(subject, "explain", "Explain", plugin), Command(subject, "escapes", "Escapes"),
-        Command(subject, "test-access", "TestAccess", dict(certificate=certificate, path="/echo")),
+        Command(subject, "explain", "Explain", plugin, prepare=overseen),
+        Command(subject, "escapes", "Escapes"),
+        Command(subject, "test-access", "TestAccess", dict(method="GET", url="/echo", cert=certificate)),
         Command(subject, "dump-text", "Dump", plugin),
         Command(subject, "dump-json", "Dump", dict(plugin="leak", format="json")),
-        Command(subject, "dump-folded", "Dump", dict(plugin="leak", format="folded")),
-        Command(subject, "dump-pprof", "Dump", dict(plugin="leak", format="pprof")),
-        Command(subject, "dump-peak", "Dump", dict(plugin="leak", peak=True)),
+        Command(subject, "dump-folded", "Dump", dict(plugin="leak", format="folded"), output=folded),
+        Command(subject, "dump-pprof", "Dump", dict(plugin="leak", format="pprof"), output=gzip.decompress),
+        Command(subject, "dump-peak", "Dump", dict(plugin="leak", peak=True), prepare=overseen),
         Command(subject, "dump-callers", "Dump", dict(plugin="leak", callers=True)),
         Command(subject, "dump-base", "Dump", base),
-        Command(subject, "dump-output", "Dump", dict(plugin="leak", format="json"), output=True),
-        Command(subject, "explain-record", "Explain", plugin, output=None),
+        Command(subject, "dump-output", "Dump", dict(plugin="leak", format="json"), output=json.loads),
+        Command(subject, "explain-record", "Explain", plugin, prepare=overseen, output=recorded,
+                argument="record"),
         Command(subject, "sampling", "Sampling", dict(plugin="leak", interval=524288)),
         Command(subject, "log-level", "LogLevel", dict(level="info")),
         Command(subject, "check-config", "CheckConfig", config),

@@ -146,7 +146,7 @@ class Hangup(Reload):
 
 class Wrong(Reload):
     """A file that must be refused."""
-    name = "wrong"
+    name, usual = "wrong", "refused"
 
     def ready(self):
         super().ready()

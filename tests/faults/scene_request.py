@@ -125,7 +125,7 @@ class Cached(KeepAlive):
 
 class Refused(Request):
     """A client with a certificate of somebody else's CA: never served, whatever fails."""
-    name = "refused"
+    name, usual = "refused", "closed"
 
     def ready(self):
         super().ready()
