@@ -58,11 +58,21 @@ class Command(Scene):
 
     def check(self):
         if self.method in ("Disable", "Enable"):
-            try:
-                self.subject.call("Enable", dict(plugin="echo"))
-            except varlink.VarlinkError:
-                pass  # it is enabled
+            wait_for(self.is_enabled, "the plugin cannot be enabled")
         super().check()
+
+    def is_enabled(self):
+        # A call whose client did not wait for it is done all the same, and maybe later than ours.
+        if any(job["state"] == "running" for job in self.subject.call("Jobs")["jobs"]):
+            return False
+        states = {plugin["name"]: plugin["state"] for plugin in self.subject.call("List")["plugins"]}
+        if states["echo"] == "ready":
+            return True
+        try:
+            self.subject.call("Enable", dict(plugin="echo"))
+        except varlink.VarlinkError:
+            pass  # it is enabled
+        return False
 
 
 def disable(subject):

@@ -2,6 +2,7 @@
 """A daemon that starts, one that ends, while calls fail."""
 import re
 import signal
+import socket
 import subprocess
 
 from scene import Scene
@@ -81,7 +82,7 @@ class StartWalls(Start):
 
 
 class Stop(Scene):
-    """SIGTERM with an idle connection and one at work."""
+    """SIGTERM with connections that are used once more and close when they are told to."""
     name = "idle"
 
     def ready(self):
@@ -100,11 +101,20 @@ class Stop(Scene):
     def act(self):
         daemon = self.subject.daemon
         daemon.process.send_signal(signal.SIGTERM)
-        try:
-            daemon.process.wait(PATIENCE * 2)
-        except subprocess.TimeoutExpired:
-            raise Finding("it does not end") from None
+        for sock in self.socks:
+            self.leave(sock)
+        wait_for(lambda: not daemon.alive, "it does not end", 2 * PATIENCE)
         return "served" if daemon.process.returncode == 0 else "refused"
+
+    def leave(self, sock):
+        try:
+            self.subject.exchange(sock, "/echo")
+            sock.recv(1)
+        except (TimeoutError, socket.timeout):
+            raise Finding("it does not close a connection") from None
+        except (OSError, ValueError):
+            pass  # closed before
+        sock.close()
 
     def check(self):
         daemon = self.subject.daemon
@@ -118,3 +128,11 @@ class Stop(Scene):
 
     def over(self):
         self.subject.down()
+
+
+class StopDeaf(Stop):
+    """The same with clients that do nothing any more."""
+    name = "deaf"
+
+    def leave(self, sock):
+        pass

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """All scenes, by phase."""
 from scene_command import commands, ctl
-from scene_life import Start, StartWalls, Stop
+from scene_life import Start, StartWalls, Stop, StopDeaf
 from scene_reload import Hangup, Plugins, Reload, Tls, Wrong
 from scene_request import (Body, Cached, Chunked, Full12, Full13, KeepAlive, Pooled, Refused, Resumed12, Resumed13,
                            Streamed, Upload)
@@ -15,5 +15,5 @@ def phases(subject):
         "command": commands(subject),
         "ctl": ctl(subject),
         "reload": [Reload(subject), Plugins(subject), Tls(subject), Hangup(subject), Wrong(subject)],
-        "stop": [Stop(subject)],
+        "stop": [Stop(subject), StopDeaf(subject)],
     }
