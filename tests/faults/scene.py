@@ -4,7 +4,7 @@
 A scene has `act`, which is done with the page armed and says in a word how it ended, and `check`, done afterwards with
 nothing failing. Both raise Finding for what must never be.
 """
-from subject import SANITIZED
+from subject import SANITIZED, wait_for
 
 
 class Scene:
@@ -23,6 +23,14 @@ class Scene:
     def skips(self, name):
         # A sanitizer brings its own malloc, behind which the daemon's reserve for fragile libraries does not stand.
         return name in self.without or (SANITIZED and name == "library")
+
+    def mark(self):
+        self.marked = len(self.subject.daemon.log_text())
+
+    def wait_told(self):
+        """A change that was asked for by somebody who is gone is made all the same, once there are descriptors."""
+        wait_for(lambda: " by uid " in self.subject.daemon.log_text()[self.marked:],
+                 "a call nobody waited for is never done")
 
     def check(self):
         self.number += 1

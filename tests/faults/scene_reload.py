@@ -29,6 +29,8 @@ class Reload(Scene):
         self.subject.call("Reload")
 
     def act(self):
+        self.is_left = False
+        self.mark()
         try:
             self.ask()
             self.done = True
@@ -42,6 +44,7 @@ class Reload(Scene):
         except TimeoutError:
             self.done = None
             if self.subject.page.is_starved:
+                self.is_left = True
                 return "kept waiting"
             raise Finding("the reload never ends") from None
         except (OSError, ValueError):
@@ -49,6 +52,8 @@ class Reload(Scene):
             return "closed"
 
     def wait_over(self):
+        if self.is_left:
+            self.wait_told()
         wait_for(lambda: self.subject.call("Status")["state"] != "reloading", "the daemon stays reloading")
 
     def check(self):
