@@ -87,7 +87,7 @@ class Plugins(Reload):
         daemon = self.subject.daemon
         plugins = [plugin for plugin in daemon.config["plugins"] if plugin["name"] != "more"]
         if len(plugins) == len(daemon.config["plugins"]):
-            plugins.append(dict(name="more", path=harness.plugin_path("hold.so")))
+            plugins.append(dict(name="more", path=harness.plugin_path("whoami.so")))
         for plugin in plugins:
             if plugin["name"] == "echo":
                 plugin["config"] = dict(prefix="" if plugin.get("config", {}).get("prefix") else "so: ")
