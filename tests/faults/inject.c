@@ -123,9 +123,9 @@ inject_tell(const char *function)
 }
 
 /* GnuTLS and what it rests on: GMP and nettle abort, the others follow the null pointer. Jansson reads on without the
- * byte it had no room for. */
-static const char *const inject_fragile[] = {"libgnutls", "libnettle", "libhogweed",   "libgmp",    "libtasn1",
-					     "libp11",    "libidn",    "libunistring", "libjansson"};
+ * byte it had no room for; libseccomp frees twice what it could not complete. */
+static const char *const inject_fragile[] = {"libgnutls", "libnettle", "libhogweed",   "libgmp",     "libtasn1",
+					     "libp11",    "libidn",    "libunistring", "libjansson", "libseccomp"};
 
 /* Who asked for memory: the first that is neither a malloc nor the C library. */
 static bool
