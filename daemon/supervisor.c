@@ -457,6 +457,8 @@ supervisor_stop(struct supervisor *supervisor, uint64_t timeout)
 			    &report);
 		pthread_mutex_unlock(&unit->change);
 	}
+	/* Once more: what could not be proved a moment ago may be by now, and nobody will ask again. */
+	supervisor_bury(&supervisor->burial);
 }
 
 /* What an earlier process left behind: names of mappings. */

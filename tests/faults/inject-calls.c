@@ -205,6 +205,13 @@ BYTES(KIND_READ, pread64, (int fd, void *to, size_t size, off64_t at), (fd, to, 
 BYTES(KIND_READ, recv, (int fd, void *to, size_t size, int flags), (fd, to, size, flags))
 BYTES(KIND_READ, recvfrom, (int fd, void *to, size_t size, int flags, __SOCKADDR_ARG from, socklen_t *length),
       (fd, to, size, flags, from, length))
+/* What the compiler makes of them where it checks the size of buffers. */
+ssize_t __read_chk(int fd, void *to, size_t size, size_t room);
+ssize_t __pread_chk(int fd, void *to, size_t size, off_t at, size_t room);
+ssize_t __recv_chk(int fd, void *to, size_t size, size_t room, int flags);
+BYTES(KIND_READ, __read_chk, (int fd, void *to, size_t size, size_t room), (fd, to, size, room))
+BYTES(KIND_READ, __pread_chk, (int fd, void *to, size_t size, off_t at, size_t room), (fd, to, size, at, room))
+BYTES(KIND_READ, __recv_chk, (int fd, void *to, size_t size, size_t room, int flags), (fd, to, size, room, flags))
 BYTES(KIND_WRITE, write, (int fd, const void *from, size_t size), (fd, from, size))
 BYTES(KIND_WRITE, pwrite, (int fd, const void *from, size_t size, off_t at), (fd, from, size, at))
 BYTES(KIND_WRITE, pwrite64, (int fd, const void *from, size_t size, off64_t at), (fd, from, size, at))

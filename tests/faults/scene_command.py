@@ -195,6 +195,7 @@ def ctl(subject):
     page = Page(subject.folder / "page-ctl")
     return [Ctl(subject, page, "status", "status"), Ctl(subject, page, "json", "--json", "list"),
             Ctl(subject, page, "doctor", "doctor", "echo"), Ctl(subject, page, "help", "--help"),
-            Ctl(subject, page, "folded", "dump", "leak", "--format", "folded"),
+            # Without the heap layer it has not a line to say.
+            *([Ctl(subject, page, "folded", "dump", "leak", "--format", "folded")] if harness.HEAP_LAYER else []),
             Ctl(subject, page, "output", "dump", "leak", "--format", "json", "--output", "FILE", file="new"),
             Ctl(subject, page, "overwrite", "dump", "leak", "--format", "json", "--output", "FILE", file="old")]
