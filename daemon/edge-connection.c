@@ -14,6 +14,8 @@ static const uint64_t linger_time = 2000000;
 /* RFC 9112, 9.3.1: a client may send its next request while we close the connection it believes to be idle, and must
  * guess whether it was served. One that has been idle for this long hardly does. */
 static const uint64_t drain_grace = 1000000;
+/* One that has connected and not asked yet is about to: it may be on a slow way or a busy machine. */
+static const uint64_t first_grace = 5000000;
 
 enum { TRIM_AFTER = 256 }; /* connections: some 4 MiB */
 static const uint64_t trim_delay = 3000000;
@@ -49,12 +51,22 @@ edge_expect_by(struct edge_connection *connection, enum edge_deadline what, uint
 	deadline_arm(connection->endpoint->wheel, &connection->deadline, at);
 }
 
+/* How long a connection may be idle that is to end. */
+static uint64_t
+closing_patience(const struct edge_connection *connection)
+{
+	uint64_t grace = connection->served ? drain_grace : first_grace,
+		 timeout = connection->profile->timeouts[EDGE_IDLE];
+
+	return grace < timeout ? grace : timeout;
+}
+
 void
 edge_expect(struct edge_connection *connection, enum edge_deadline what)
 {
 	uint64_t timeout = what == EDGE_SHORTLY ? linger_time : connection->profile->timeouts[what];
-	if (what == EDGE_IDLE && edge_closing(connection) && timeout > drain_grace)
-		timeout = drain_grace;
+	if (what == EDGE_IDLE && edge_closing(connection))
+		timeout = closing_patience(connection);
 	edge_expect_by(connection, what, deadline_now(connection->endpoint->wheel) + timeout);
 }
 
@@ -318,11 +330,11 @@ edge_closing(const struct edge_connection *connection)
 void
 edge_wind_down(struct edge_connection *connection)
 {
-	uint64_t grace = deadline_now(connection->endpoint->wheel) + drain_grace;
+	uint64_t now = deadline_now(connection->endpoint->wheel), patience = closing_patience(connection);
 	switch (connection->state) {
 	case EDGE_WAITING:
-		if (connection->due > grace)
-			edge_expect_by(connection, EDGE_SHORTLY, grace);
+		if (connection->due > now + patience)
+			edge_expect_by(connection, EDGE_SHORTLY, now + patience);
 		break;
 	case EDGE_GIVEN:
 	case EDGE_SHAKING:
@@ -331,8 +343,9 @@ edge_wind_down(struct edge_connection *connection)
 		if (connection->busy || connection->due_for != EDGE_IDLE || connection->due == UINT64_MAX)
 			break; /* the answer announces the end */
 		/* Counted from when it became idle. */
-		connection->due -= connection->profile->timeouts[EDGE_IDLE] - drain_grace;
-		edge_expect_by(connection, EDGE_IDLE, connection->due < grace ? connection->due : grace);
+		connection->due -= connection->profile->timeouts[EDGE_IDLE] - patience;
+		edge_expect_by(connection, EDGE_IDLE,
+			       connection->due < now + patience ? connection->due : now + patience);
 		break;
 	case EDGE_LINGERING:
 		break;

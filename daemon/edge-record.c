@@ -298,6 +298,7 @@ edge_record_next(struct edge_connection *connection)
 {
 	pthread_mutex_lock(&connection->lock);
 	connection->busy = false;
+	connection->served = true;
 	connection->phase = GATE_IDLE;
 	edge_expect(connection, EDGE_IDLE);
 	pthread_mutex_unlock(&connection->lock);

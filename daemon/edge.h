@@ -111,6 +111,7 @@ struct edge_connection {
 	bool dead;    /* shut down by us: no step of its request is called any more */
 	bool telling; /* the watch thread is inside request_client_gone */
 	bool busy;    /* between a message's last byte and the end of its answer */
+	bool served;  /* a request has been answered */
 	bool deaf;    /* we have shut its receiving side: what has arrived is still read, then comes the end */
 	struct deadline deadline;
 	uint64_t due;   /* when it is too late; UINT64_MAX: never */
