@@ -329,6 +329,24 @@ server_new(const char *config_path, struct server **ret, struct error *error)
 	return 0;
 }
 
+/* sd_event_loop, but for one thing: that there is no memory to wait with is no reason to end. */
+static int
+server_loop(sd_event *event)
+{
+	const struct timespec pause = {.tv_nsec = 10 * 1000 * 1000};
+
+	while (sd_event_get_state(event) != SD_EVENT_FINISHED) {
+		int r = sd_event_run(event, UINT64_MAX);
+		if (r == -ENOMEM)
+			(void) nanosleep(&pause, NULL);
+		else if (r < 0)
+			return r;
+	}
+	int code = 0;
+	int r = sd_event_get_exit_code(event, &code);
+	return r < 0 ? r : code;
+}
+
 int
 server_run(struct server *server)
 {
@@ -339,7 +357,7 @@ server_run(struct server *server)
 		log_info("listener %s serves on %s", listeners[i].name, listeners[i].address);
 	atomic_store(&server->phase, SERVER_RUNNING);
 	server_notify(server, "READY=1");
-	int r = sd_event_loop(server->event);
+	int r = server_loop(server->event);
 	errands_end(server->errands);
 	if (r < 0) {
 		event_log(EVENT_FAILED, NULL, "the event loop failed: %s", strerror(-r));

@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 
+from page import ON
 from scene import Scene
 from subject import PATIENCE, SANITIZED, Finding, mtls_client, wait_for
 
@@ -32,8 +33,8 @@ class Start(Scene):
                 return "served"
             if daemon.process.poll() is not None:
                 return "refused"
-            if subject.page.is_starved and "serves on" in daemon.log_text():
-                subject.page.disarm()  # as long as there is no descriptor, nobody can be told
+            if subject.page.mode == ON and "serves on" in daemon.log_text():
+                subject.page.disarm()  # as long as there is no descriptor or no memory, nobody can be told
             return None
         return wait_for(outcome, "it neither gets ready nor ends", 2 * PATIENCE)
 
