@@ -9,6 +9,7 @@
 #include <openssl/err.h>
 #include <openssl/obj_mac.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Points and numbers, not EVP: an EVP key for every client, whose key is used once, costs a third more. */
@@ -107,6 +108,21 @@ static const uint8_t known_digest[] = {0xaf, 0x2b, 0xdb, 0xe1, 0xaa, 0x9b, 0x6e,
 				       0xd6, 0x94, 0xf4, 0x1f, 0xc7, 0x1a, 0x83, 0x1d, 0x02, 0x68, 0xe9,
 				       0x89, 0x15, 0x62, 0x11, 0x3d, 0x8a, 0x62, 0xad, 0xd1, 0xbf};
 
+/* With its first error OpenSSL makes, once for the process, what errors are kept in. Since 3.4 a malloc that fails is
+ * an error, and if it fails in there, that error waits for itself for ever. So all that is made now, and only where
+ * there is memory. */
+static bool
+prepare_errors(void)
+{
+	enum { ROOM = 1 << 16 };
+	void *volatile room = malloc(ROOM);
+	if (!room)
+		return false;
+	free(room);
+	ERR_clear_error();
+	return true;
+}
+
 int
 signature_start(void)
 {
@@ -114,6 +130,8 @@ signature_start(void)
 	forged.s[SIGNATURE_NUMBER - 1] ^= 1;
 	if (curve)
 		return 0;
+	if (!prepare_errors())
+		return -ENOTSUP;
 	curve = EC_GROUP_new_by_curve_name(NID_X9_62_prime256v1);
 	if (signature_check(&known, known_digest, sizeof(known_digest)) == 1 &&
 	    signature_check(&forged, known_digest, sizeof(known_digest)) == 0)
