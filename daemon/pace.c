@@ -9,18 +9,21 @@
 #include <time.h>
 
 enum {
-	PACE_WORK = 25,    /* microseconds at a stretch: what somebody who is served may have to wait */
-	PACE_SLEEP = 1975, /* microseconds between two: an eightieth of a core is taken */
-	PACE_OTHERS = 10,  /* microseconds of work of others that are nothing: less than any request takes */
-	PACE_CALM = 4000,  /* microseconds without others after which nobody is thought to be served */
+	/* Microseconds. Each stretch makes a request or a few late, and p99 is about a hundredth of all. */
+	PACE_WORK = 25,    /* at a stretch: what somebody who is served may have to wait */
+	PACE_SLEEP = 7975, /* between two */
+	PACE_SHORT = 1975, /* after PACE_MANY: the largest heap shall be read in seconds too */
+	PACE_OTHERS = 10,  /* work of others that is nothing: less than any request takes */
+	PACE_CALM = 12000, /* without others, and nobody is thought to be served */
+	PACE_MANY = 250,
 };
 
 static _Thread_local struct {
 	bool on;
 	uint64_t since;  /* when the stretch began */
-	uint64_t others; /* what the process's other threads had worked when they were last seen at it, in microseconds
-			  */
+	uint64_t others; /* what the process's other threads had worked when last seen at it, in microseconds */
 	uint64_t seen;   /* when that was */
+	unsigned sleeps;
 } pace_state;
 
 static uint64_t
@@ -49,6 +52,7 @@ void
 pace_begin(void)
 {
 	pace_state.on = true;
+	pace_state.sleeps = 0;
 	pace_state.since = pace_state.seen = monotonic_now();
 }
 
@@ -61,7 +65,9 @@ pace(void)
 		return;
 	if (pace_alone(now))
 		(void) sched_yield(); /* to who may have been woken on this core */
-	else
-		(void) nanosleep(&(struct timespec){.tv_nsec = PACE_SLEEP * 1000}, NULL);
+	else {
+		long sleep = pace_state.sleeps++ < PACE_MANY ? PACE_SLEEP : PACE_SHORT;
+		(void) nanosleep(&(struct timespec){.tv_nsec = sleep * 1000}, NULL);
+	}
 	pace_state.since = monotonic_now();
 }

@@ -80,6 +80,25 @@ test_gives_way_to_others_in_short_turns(void **state)
 	assert_int_equal(yields, 0);
 }
 
+/* A walk that is long takes more of a core, and still little. */
+static void
+test_a_long_walk_sleeps_shorter(void **state)
+{
+	(void) state;
+	pace_begin();
+	uint64_t first = now, last = 0;
+	for (unsigned turn = 0; turn < 1000; turn++) {
+		uint64_t began = now;
+		unsigned worked = work();
+		others += 50;
+		last = now - began;
+		assert_in_range(last, 40 * worked, UINT32_MAX);
+		if (turn == 0)
+			first = last;
+	}
+	assert_in_range(last, first / 8, first / 2);
+}
+
 static void
 test_goes_on_where_nobody_else_works(void **state)
 {
@@ -107,6 +126,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_whoever_has_not_begun_never_gives_way),
 		cmocka_unit_test(test_gives_way_to_others_in_short_turns),
+		cmocka_unit_test(test_a_long_walk_sleeps_shorter),
 		cmocka_unit_test(test_goes_on_where_nobody_else_works),
 	};
 
