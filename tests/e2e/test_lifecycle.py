@@ -293,6 +293,20 @@ def many_restarts(d, restarts, name="leak"):
     assert shown["requests"]["answers"]["2xx"] == results["requests"]
 
 
+def resident_beside_arenas(d):
+    """Bytes, without libc's arenas: what is free in them depends on which threads met, what is in use is counted."""
+    size, counts = 0, True
+    with open(f"/proc/{d.pid}/smaps") as file:
+        for words in map(str.split, file):
+            if ":" not in words[0]:
+                start, end = (int(word, 16) for word in words[0].split("-"))
+                arena = len(words) == 5 and start % (64 * MIB) == 0 and end - start < 64 * MIB
+                counts = not arena and words[-1] != "[heap]"
+            elif words[0] == "Rss:" and counts:
+                size += int(words[1]) * KIB
+    return size
+
+
 @needs_layer
 def test_a_hundred_restarts_under_load_lose_nothing_and_keep_nothing(daemon):
     d = daemon(plugins=[plugin("leak", config={"bytes": 1024}), plugin("echo")])
@@ -301,13 +315,13 @@ def test_a_hundred_restarts_under_load_lose_nothing_and_keep_nothing(daemon):
         if done in (20, 100):
             for name in ("leak", "echo"):
                 wait_for(lambda: is_watched(d, name, show(d, name)["plugin"]["instance"]), f"{name} to be watched")
-            resident[done], descriptors[done] = d.rss(), d.descriptors()
+            resident[done], descriptors[done] = resident_beside_arenas(d), d.descriptors()
             own[done] = d.ctl("status")["memory"]["in_use_bytes"]
             with open(f"/proc/{d.pid}/maps") as file:
                 maps[done] = len(file.readlines())
     # 80 more restarts and their load may not be seen: neither in memory nor in descriptors nor in mappings.
     assert own[100] - own[20] < 64 * KIB, own
-    assert resident[100] - resident[20] < 4 * MIB, resident
+    assert resident[100] - resident[20] < MIB, resident
     assert descriptors[100] - descriptors[20] <= 2, descriptors
     assert maps[100] - maps[20] < 20, maps
     with open(f"/proc/{d.pid}/maps") as file:
