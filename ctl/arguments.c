@@ -131,7 +131,7 @@ arguments_find_option(const json_t *arguments, const char *word, size_t length, 
 	size_t i, count = 0;
 
 	snprintf(given, sizeof(given), "%.*s", (int) length, word);
-	json_array_foreach (arguments, i, argument) {
+	json_array_foreach(arguments, i, argument) {
 		if (json_is_true(json_object_get(argument, "positional")) || count == ARGUMENTS_MAX)
 			continue;
 		arguments_option(arguments_get(argument, "name"), options[count], sizeof(options[count]));
@@ -151,7 +151,7 @@ arguments_find_positional(const json_t *arguments, const json_t *taken)
 	const json_t *argument;
 	size_t i;
 
-	json_array_foreach (arguments, i, argument) {
+	json_array_foreach(arguments, i, argument) {
 		if (json_is_true(json_object_get(argument, "positional")) &&
 		    !json_object_get(taken, arguments_get(argument, "name")))
 			return argument;
@@ -166,7 +166,7 @@ arguments_check_required(const json_t *arguments, const json_t *taken, struct er
 	const json_t *argument;
 	size_t i;
 
-	json_array_foreach (arguments, i, argument) {
+	json_array_foreach(arguments, i, argument) {
 		const char *name = arguments_get(argument, "name");
 
 		if (!json_is_true(json_object_get(argument, "required")) || json_object_get(taken, name))

@@ -171,7 +171,7 @@ mtlsctl_find(const json_t *commands, const char *name)
 	const json_t *command;
 	size_t i;
 
-	json_array_foreach (commands, i, command) {
+	json_array_foreach(commands, i, command) {
 		const char *own = json_string_value(json_object_get(command, "name"));
 
 		if (own && strcmp(own, name) == 0)
@@ -189,7 +189,7 @@ mtlsctl_refuse_unknown(const struct mtlsctl *self, const char *name)
 	size_t i, count = 0;
 
 	for (size_t list = 0; list < ARRAY_LENGTH(lists); list++) {
-		json_array_foreach (lists[list], i, command) {
+		json_array_foreach(lists[list], i, command) {
 			const char *own = json_string_value(json_object_get(command, "name"));
 
 			if (own && count < MTLSCTL_NAMES_MAX)
@@ -231,7 +231,7 @@ mtlsctl_show_error(const struct mtlsctl *self, const struct client_reply *reply)
 		json_decref(whole);
 	}
 	mtlsctl_complain(code, message ? message : reply->error);
-	json_array_foreach (mistakes, i, line) {
+	json_array_foreach(mistakes, i, line) {
 		/* The message may tell the first. */
 		if (json_is_string(line) && !(message && strstr(message, json_string_value(line)))) {
 			render_text(stderr, json_string_value(line));
@@ -301,7 +301,7 @@ mtlsctl_open_spool(struct mtlsctl *self, const json_t *command, json_t *paramete
 
 	if (!format || strcmp(format, "text") == 0 || strcmp(format, "json") == 0)
 		return -1;
-	json_array_foreach (json_object_get(command, "arguments"), i, argument) {
+	json_array_foreach(json_object_get(command, "arguments"), i, argument) {
 		const char *type = json_string_value(json_object_get(argument, "type"));
 		const char *name = json_string_value(json_object_get(argument, "name"));
 

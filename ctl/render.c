@@ -175,7 +175,7 @@ render_value(FILE *out, const json_t *value, const char *format, const struct re
 		fputs(json_is_true(value) ? "yes" : "no", out);
 		break;
 	case JSON_ARRAY:
-		json_array_foreach (value, i, item) {
+		json_array_foreach(value, i, item) {
 			fputs(i ? ", " : "", out);
 			render_value(out, item, "text", style);
 		}
@@ -261,7 +261,7 @@ render_read_columns(const json_t *block, struct render_column *ret)
 	const json_t *row;
 	size_t i, count = 0;
 
-	json_array_foreach (json_object_get(block, "columns"), i, row) {
+	json_array_foreach(json_object_get(block, "columns"), i, row) {
 		struct render_column column = {
 			.title = json_string_value(json_object_get(row, "title")),
 			.key = json_string_value(json_object_get(row, "key")),
@@ -331,7 +331,7 @@ render_measure(const json_t *rows, struct render_column *columns, size_t count, 
 
 	for (size_t c = 0; c < count; c++) {
 		columns[c].width = style->legend ? strlen(columns[c].title) : 0;
-		json_array_foreach (rows, i, row) {
+		json_array_foreach(rows, i, row) {
 			const json_t *value = render_get(row, columns[c].key);
 			CLEANUP_FREE char *text = NULL;
 
@@ -363,7 +363,7 @@ render_table(FILE *out, const json_t *block, const json_t *rows, const struct re
 	for (size_t c = 0; style->legend && c < count; c++)
 		render_table_cell(out, &columns[c], columns[c].title, strlen(columns[c].title),
 				  style->colour ? bold : NULL, c + 1 == count);
-	json_array_foreach (rows, i, row) {
+	json_array_foreach(rows, i, row) {
 		for (size_t c = 0; c < count; c++) {
 			const json_t *value = render_get(row, columns[c].key);
 			CLEANUP_FREE char *text = NULL;
@@ -399,7 +399,7 @@ render_map_width(const json_t *object, size_t prefix, int depth)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach ((json_t *) object, key, value) {
+	json_object_foreach((json_t *) object, key, value) {
 		width = prefix + strlen(key);
 		if (json_is_object(value) && depth < RENDER_DEPTH_MAX)
 			width = render_map_width(value, width + 1, depth + 1);
@@ -417,7 +417,7 @@ render_map(FILE *out, const json_t *object, const char *prefix, size_t width, in
 	json_t *value;
 	size_t ignored;
 
-	json_object_foreach ((json_t *) object, key, value) {
+	json_object_foreach((json_t *) object, key, value) {
 		CLEANUP_FREE char *name = render_map_name(prefix, key);
 		CLEANUP_FREE char *text = NULL;
 
@@ -461,7 +461,7 @@ render_lines(FILE *out, const json_t *value, const struct render_style *style)
 
 	if (json_is_string(value))
 		render_line(out, value, style);
-	json_array_foreach (value, i, line) {
+	json_array_foreach(value, i, line) {
 		if (json_is_string(line))
 			render_line(out, line, style);
 	}
@@ -510,7 +510,7 @@ render_reply(FILE *out, const json_t *blocks, const json_t *reply, const struct 
 	bool first = true;
 	size_t i;
 
-	json_array_foreach (blocks, i, block) {
+	json_array_foreach(blocks, i, block) {
 		if (render_block(out, block, reply, first, style))
 			first = false;
 	}

@@ -175,7 +175,7 @@ top_feed(struct top *top, const json_t *status, const json_t *list)
 	}
 	top->seconds = same ? (double) (clock - top->clock) / 1e6 : (double) NAN;
 	top->handshake_rate = same ? top_rate(handshakes, top->handshakes, top->seconds) : (double) NAN;
-	json_array_foreach (plugins, i, plugin) {
+	json_array_foreach(plugins, i, plugin) {
 		const char *name = json_string_value(json_object_get(plugin, "name"));
 
 		top_read(plugin, same && name ? top_find(top->readings, top->count, name) : NULL, top->seconds,

@@ -41,7 +41,7 @@ usage_head(FILE *out, const json_t *command)
 	size_t i;
 
 	fputs(usage_get(command, "name"), out);
-	json_array_foreach (json_object_get(command, "arguments"), i, argument) {
+	json_array_foreach(json_object_get(command, "arguments"), i, argument) {
 		if (usage_is(argument, "positional"))
 			usage_positional(out, argument);
 	}
@@ -61,7 +61,7 @@ usage_commands(FILE *out, const json_t *commands)
 	const json_t *command;
 	size_t i;
 
-	json_array_foreach (commands, i, command) {
+	json_array_foreach(commands, i, command) {
 		char *head = NULL;
 		size_t size = 0;
 		FILE *memory = open_memstream(&head, &size);
@@ -119,7 +119,7 @@ usage_print_command(FILE *out, const json_t *command)
 
 	fputs("Usage: mtlsctl [OPTION]... ", out);
 	usage_head(out, command);
-	json_array_foreach (arguments, i, argument) {
+	json_array_foreach(arguments, i, argument) {
 		options = options || !usage_is(argument, "positional");
 	}
 	fputs(options ? " [OPTION]...\n\n" : "\n\n", out);
@@ -129,7 +129,7 @@ usage_print_command(FILE *out, const json_t *command)
 	if (strcmp(usage_get(command, "privilege"), "change-if-given") == 0)
 		fputs("\n(with an argument a change: needs the right to, and is put on record)", out);
 	fputc('\n', out);
-	json_array_foreach (arguments, i, argument) {
+	json_array_foreach(arguments, i, argument) {
 		const char *choices = usage_get(argument, "choices");
 
 		if (!usage_is(argument, "positional"))
@@ -139,7 +139,7 @@ usage_print_command(FILE *out, const json_t *command)
 	}
 	if (options)
 		fputs("\nOptions:\n", out);
-	json_array_foreach (arguments, i, argument) {
+	json_array_foreach(arguments, i, argument) {
 		usage_argument(out, argument);
 	}
 }

@@ -48,7 +48,7 @@ caller_job_summary(const struct caller_job *job, char *buffer, size_t size)
 		snprintf(buffer, size, "%s", job->error.text);
 		return;
 	}
-	json_object_foreach (job->reply, key, value) {
+	json_object_foreach(job->reply, key, value) {
 		if (used >= size)
 			break;
 		if (strcmp(key, "plugin") == 0)

@@ -86,7 +86,7 @@ gather_stop(const struct command_call *call, const char *plugin, char *ret, size
 	size_t i;
 
 	snprintf(ret, size, "restarts for its leak took back too little and were stopped");
-	json_array_foreach (history, i, row) {
+	json_array_foreach(history, i, row) {
 		const char *event = json_string_value(json_object_get(row, "event"));
 		const char *text = json_string_value(json_object_get(row, "text"));
 

@@ -80,7 +80,7 @@ explain_history(const struct command_call *call, const char *plugin)
 	json_t *all = command_history(call, plugin), *rows = json_array(), *row;
 	size_t i;
 
-	json_array_foreach (all, i, row) {
+	json_array_foreach(all, i, row) {
 		const char *event = json_string_value(json_object_get(row, "event"));
 
 		if (event && strncmp(event, "probe", 5) == 0)

@@ -192,7 +192,7 @@ command_check(const struct command *command, json_t *parameters, json_t **ret, c
 	const char *key;
 	int r = arguments ? 0 : error_set(error, -ENOMEM, "out of memory");
 
-	json_object_foreach (parameters, key, value) {
+	json_object_foreach(parameters, key, value) {
 		if (r == 0 && (r = command_refuse_unknown(command, key, error)) < 0)
 			*ret_argument = key;
 	}

@@ -54,8 +54,7 @@ const struct schema_row config_leak_rows[] = {
 	{"warm_up", SCHEMA_DURATION, offsetof(struct config_plugin, leak.warm_up), .min = 0, .max = DAY,
 	 .fallback = "60s",
 	 .help = "A new instance is not judged before this. With warm_up_requests, the later counts. A probe lasts as "
-		 "long at "
-		 "least."},
+		 "long at least."},
 	{"warm_up_requests", SCHEMA_INT, offsetof(struct config_plugin, leak.warm_up_requests), .min = 0,
 	 .max = 1000000000, .fallback = "10000", .help = "Nor before it has served so many requests."},
 	{"probe", SCHEMA_GROUP, .offset = 0, .rows = probe_rows,

@@ -44,7 +44,7 @@ difference_add(json_t *rows, const json_t *dump, int sign)
 	const json_t *site;
 	size_t i;
 
-	json_array_foreach (json_object_get(dump, "sites"), i, site) {
+	json_array_foreach(json_object_get(dump, "sites"), i, site) {
 		CLEANUP_FREE char *key = difference_key(site);
 		json_t *row = key ? json_object_get(rows, key) : NULL;
 
@@ -93,7 +93,7 @@ difference_sort(json_t *rows)
 	json_t *sorted = json_array(), *row;
 	const char *key;
 
-	json_object_foreach (rows, key, row) {
+	json_object_foreach(rows, key, row) {
 		if (all && (difference_number(row, "bytes_change") || difference_number(row, "objects_change")))
 			all[used++] = row;
 	}
@@ -125,7 +125,7 @@ difference_check(const json_t *now, const json_t *base, struct error *error)
 				 "the base was cut to its %zu largest sites; save one with all of them: mtlsctl dump "
 				 "PLUGIN --format json",
 				 json_array_size(sites));
-	json_array_foreach (sites, i, site) {
+	json_array_foreach(sites, i, site) {
 		if (!json_is_integer(json_object_get(site, "bytes")) ||
 		    !json_is_integer(json_object_get(site, "objects")))
 			return error_set(error, -EINVAL,

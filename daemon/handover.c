@@ -100,17 +100,32 @@ handover_available(void)
 	return most && atoi(most) > 0 && getenv("NOTIFY_SOCKET");
 }
 
+/* A copy; once: nobody gets another. */
+static int
+hand_out(int original, bool once)
+{
+	int fd = fcntl(original, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		return -errno;
+	if (once)
+		vacate(original);
+	return fd;
+}
+
+static int
+find_named(const char *name, bool once)
+{
+	CLEANUP(passed_clear) struct passed passed = passed_read();
+	for (int i = 0; i < passed.count; i++)
+		if (strcmp(passed.names[i], name) == 0 && !is_vacant(SD_LISTEN_FDS_START + i))
+			return hand_out(SD_LISTEN_FDS_START + i, once);
+	return -ENOENT;
+}
+
 int
 handover_find_named(const char *name)
 {
-	CLEANUP(passed_clear) struct passed passed = passed_read();
-	for (int i = 0; i < passed.count; i++) {
-		if (strcmp(passed.names[i], name) != 0)
-			continue;
-		int fd = fcntl(SD_LISTEN_FDS_START + i, F_DUPFD_CLOEXEC, 3);
-		return fd < 0 ? -errno : fd;
-	}
-	return -ENOENT;
+	return find_named(name, false);
 }
 
 int
@@ -121,12 +136,9 @@ handover_find(const struct sockaddr *address, socklen_t length, bool *ret_kept)
 		int original = SD_LISTEN_FDS_START + i;
 		if (!same_address(original, address, length))
 			continue;
-		int fd = fcntl(original, F_DUPFD_CLOEXEC, 3);
-		if (fd < 0)
-			return -errno;
-		*ret_kept = is_ours(passed.names[i]);
-		if (*ret_kept)
-			vacate(original);
+		int fd = hand_out(original, is_ours(passed.names[i]));
+		if (fd >= 0)
+			*ret_kept = is_ours(passed.names[i]);
 		return fd;
 	}
 	return -ENOENT;
@@ -135,20 +147,9 @@ handover_find(const struct sockaddr *address, socklen_t length, bool *ret_kept)
 int
 handover_take(const char *name)
 {
-	CLEANUP(passed_clear) struct passed passed = passed_read();
 	char stored[NAME_SIZE];
 	store_name(name, stored);
-	for (int i = 0; i < passed.count; i++) {
-		int original = SD_LISTEN_FDS_START + i;
-		if (strcmp(passed.names[i], stored) != 0 || is_vacant(original))
-			continue;
-		int fd = fcntl(original, F_DUPFD_CLOEXEC, 3);
-		if (fd < 0)
-			return -errno;
-		vacate(original);
-		return fd;
-	}
-	return -ENOENT;
+	return find_named(stored, true);
 }
 
 int

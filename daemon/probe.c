@@ -32,10 +32,10 @@ struct probe {
 	struct signals_sample origin, base; /* floors: after the first eviction; where the interval began */
 	struct interval past, current;      /* the one before, once it grew; the one that was just compared */
 	unsigned evictions, raises;
-	uint64_t evicted_requests;             /* exposure at the last eviction */
-	unsigned wanted_raises;                /* of a buffer */
-	double rates[VERDICT_PROBE_EVICTIONS]; /* of the intervals that raised it, on the axis of the verdict; the
-						  fastest first */
+	uint64_t evicted_requests; /* exposure at the last eviction */
+	unsigned wanted_raises;    /* of a buffer */
+	/* Of the intervals that raised it, on the axis of the verdict; the fastest first. */
+	double rates[VERDICT_PROBE_EVICTIONS];
 
 	bool backing_off;
 	uint64_t next_requests, next_time; /* exposures until which no other is begun */

@@ -16,16 +16,85 @@ struct tls_policy {
 	atomic_uint references;
 	char *name;
 	atomic_uint_fast64_t epoch; /* written under the lock */
-	pthread_mutex_t lock;       /* guards all below */
+	/* The main thread's, which alone changes what the lock guards: handshakes do not wait for the manager. -1, or a
+	 * memory file in its store that has the ring's secrets. */
+	atomic_int kept;
+	pthread_mutex_t lock; /* guards all below */
 	struct trust *trust;
 	unsigned char digest[TICKET_POLICY];
 	bool tickets, shared;
 	unsigned lifetime, rotation;
 	struct ticket_ring *ring;
-	int kept; /* memory file in the manager's store that has the ring's secrets; -1 */
 	struct ticket_keys keys;
 	uint64_t rotations;
 };
+
+/* --- secrets for the next run ------------------------------------------------------------------------------------ */
+
+enum { KEPT_NAME = 200 };
+
+static void
+close_kept(struct tls_policy *policy)
+{
+	int fd = atomic_exchange(&policy->kept, -1);
+	cleanup_close(&fd);
+}
+
+static void
+kept_name(const struct tls_policy *policy, char name[static KEPT_NAME])
+{
+	(void) snprintf(name, KEPT_NAME, "tickets-%.180s", policy->name);
+}
+
+/* What the run before kept, for a ring that is nobody else's yet. */
+static void
+find_kept(struct tls_policy *policy)
+{
+	char name[KEPT_NAME];
+	kept_name(policy, name);
+	int fd = handover_take(name);
+	if (fd < 0)
+		return;
+	(void) ticket_ring_load(policy->ring, fd); /* or else it begins with none */
+	atomic_store(&policy->kept, fd);
+}
+
+static void
+forget_kept(struct tls_policy *policy)
+{
+	char name[KEPT_NAME];
+	int fd = atomic_load(&policy->kept);
+	if (fd < 0)
+		return;
+	kept_name(policy, name);
+	handover_forget(name);
+	/* The manager's copy is the same file: nothing is left in it, whenever it is closed. */
+	int r = ftruncate(fd, 0);
+	assert(r == 0); /* ours, and not sealed */
+	(void) r;
+	close_kept(policy);
+}
+
+/* What cannot be kept costs a full handshake after the restart, no more. */
+static void
+keep_secrets(struct tls_policy *policy)
+{
+	char name[KEPT_NAME];
+	if (policy->shared || !policy->tickets) {
+		forget_kept(policy);
+		return;
+	}
+	if (atomic_load(&policy->kept) < 0 && handover_available()) {
+		kept_name(policy, name);
+		atomic_store(&policy->kept, memfd_create("mtlsd-tickets", MFD_CLOEXEC));
+		if (atomic_load(&policy->kept) >= 0 && handover_keep(name, atomic_load(&policy->kept)) < 0)
+			close_kept(policy);
+	}
+	if (atomic_load(&policy->kept) >= 0 && ticket_ring_save(policy->ring, atomic_load(&policy->kept)) < 0)
+		forget_kept(policy);
+}
+
+/* --- policies --------------------------------------------------------------------------------------------------- */
 
 int
 tls_policy_new(const char *name, struct tls_policy **ret)
@@ -40,7 +109,7 @@ tls_policy_new(const char *name, struct tls_policy **ret)
 		return -ENOMEM;
 	}
 	atomic_init(&policy->references, 1);
-	policy->kept = -1;
+	atomic_init(&policy->kept, -1);
 	pthread_mutex_init(&policy->lock, NULL);
 	*ret = policy;
 	return 0;
@@ -62,7 +131,7 @@ tls_policy_unref(struct tls_policy **policy)
 	trust_unref(&old->trust);
 	ticket_keys_clear(&old->keys);
 	ticket_ring_free(&old->ring);
-	cleanup_close(&old->kept);
+	close_kept(old);
 	pthread_mutex_destroy(&old->lock);
 	free(old->name);
 	free(old);
@@ -81,62 +150,6 @@ derive_keys(struct tls_policy *policy)
 	ticket_keys_clear(&policy->keys);
 	if (policy->tickets)
 		(void) ticket_keys_derive(policy->ring, policy->name, policy->digest, policy->lifetime, &policy->keys);
-}
-
-/* --- secrets for the next run ------------------------------------------------------------------------------------ */
-
-enum { KEPT_NAME = 200 };
-
-static void
-kept_name(const struct tls_policy *policy, char name[static KEPT_NAME])
-{
-	(void) snprintf(name, KEPT_NAME, "tickets-%.180s", policy->name);
-}
-
-/* Lock held. */
-static void
-find_kept(struct tls_policy *policy)
-{
-	char name[KEPT_NAME];
-	kept_name(policy, name);
-	policy->kept = handover_take(name);
-	if (policy->kept >= 0)
-		(void) ticket_ring_load(policy->ring, policy->kept); /* or else it begins with none */
-}
-
-/* Lock held. */
-static void
-forget_kept(struct tls_policy *policy)
-{
-	char name[KEPT_NAME];
-	if (policy->kept < 0)
-		return;
-	kept_name(policy, name);
-	handover_forget(name);
-	/* The manager's copy is the same file: nothing is left in it, whenever it is closed. */
-	int r = ftruncate(policy->kept, 0);
-	assert(r == 0); /* ours, and not sealed */
-	(void) r;
-	cleanup_close(&policy->kept);
-}
-
-/* Lock held. What cannot be kept costs a full handshake after the restart, no more. */
-static void
-keep_secrets(struct tls_policy *policy)
-{
-	char name[KEPT_NAME];
-	if (policy->shared || !policy->tickets) {
-		forget_kept(policy);
-		return;
-	}
-	if (policy->kept < 0 && handover_available()) {
-		kept_name(policy, name);
-		policy->kept = memfd_create("mtlsd-tickets", MFD_CLOEXEC);
-		if (policy->kept >= 0 && handover_keep(name, policy->kept) < 0)
-			cleanup_close(&policy->kept);
-	}
-	if (policy->kept >= 0 && ticket_ring_save(policy->ring, policy->kept) < 0)
-		forget_kept(policy);
 }
 
 /* --- terms ------------------------------------------------------------------------------------------------------- */
@@ -181,23 +194,23 @@ tls_policy_adopt(struct tls_policy *policy, const struct tls_policy_terms *terms
 	bool digested = digest_terms(terms, digest);
 	struct trust *before;
 
+	if (!policy->trust && !terms->ticket_key)
+		find_kept(policy);
 	pthread_mutex_lock(&policy->lock);
 	/* What cannot be told apart is taken for changed. */
 	bool changed = !policy->trust || !digested || memcmp(digest, policy->digest, sizeof(digest)) != 0;
 	before = policy->trust;
-	if (!policy->trust && !terms->ticket_key)
-		find_kept(policy);
 	policy->trust = trust_ref(terms->trust);
 	policy->tickets = terms->tickets && digested;
 	policy->lifetime = terms->ticket_lifetime;
 	policy->rotation = terms->ticket_rotation;
 	memcpy(policy->digest, digest, sizeof(digest));
 	take_secrets(policy, terms, now);
-	keep_secrets(policy);
 	derive_keys(policy);
 	if (changed)
 		atomic_fetch_add(&policy->epoch, 1);
 	pthread_mutex_unlock(&policy->lock);
+	keep_secrets(policy);
 	trust_unref(&before);
 	return changed;
 }
@@ -209,21 +222,20 @@ tls_policy_turn(struct tls_policy *policy, time_t now)
 	pthread_mutex_lock(&policy->lock);
 	if (policy->trust && policy->tickets && !policy->shared &&
 	    ticket_ring_turn(policy->ring, now, policy->rotation, policy->lifetime) > 0) {
-		keep_secrets(policy);
 		derive_keys(policy);
 		policy->rotations++;
 		turned = true;
 	}
 	pthread_mutex_unlock(&policy->lock);
+	if (turned)
+		keep_secrets(policy);
 	return turned;
 }
 
 void
 tls_policy_retire(struct tls_policy *policy)
 {
-	pthread_mutex_lock(&policy->lock);
 	forget_kept(policy);
-	pthread_mutex_unlock(&policy->lock);
 }
 
 struct trust *
@@ -264,7 +276,7 @@ tls_policy_view(struct tls_policy *policy, struct tls_policy_view *ret)
 		.epoch = atomic_load(&policy->epoch),
 		.tickets = policy->keys.count > 0,
 		.shared = policy->shared,
-		.kept = policy->kept >= 0,
+		.kept = atomic_load(&policy->kept) >= 0,
 		.ticket_lifetime = policy->lifetime,
 		.ticket_rotation = policy->shared ? 0 : policy->rotation,
 		.secrets = policy->keys.count,

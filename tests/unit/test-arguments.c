@@ -139,7 +139,7 @@ test_names_of_values(void **state)
 	size_t i;
 
 	(void) state;
-	json_array_foreach (json_object_get(description, "arguments"), i, argument) {
+	json_array_foreach(json_object_get(description, "arguments"), i, argument) {
 		assert_string_equal(arguments_metavar(argument), expected[i]);
 	}
 	assert_int_equal(i, ARRAY_LENGTH(expected));

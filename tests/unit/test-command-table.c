@@ -75,12 +75,12 @@ check_elements(const char *type, const json_t *value, bool map)
 	if (value && (map ? !json_is_object(value) : !json_is_array(value)))
 		return NULL;
 	if (value && map)
-		json_object_foreach ((json_t *) value, key, item) {
+		json_object_foreach((json_t *) value, key, item) {
 			if (!check_type(type, item))
 				return NULL;
 		}
 	if (value && !map)
-		json_array_foreach (value, i, item) {
+		json_array_foreach(value, i, item) {
 			if (!check_type(type, item))
 				return NULL;
 		}
@@ -345,14 +345,14 @@ test_descriptions_carry_the_row(void **state)
 
 	for (const struct command *c = command_table; c->help; c++)
 		named += c->name != NULL;
-	json_array_foreach (json_object_get(reply, "commands"), i, command) {
+	json_array_foreach(json_object_get(reply, "commands"), i, command) {
 		described++;
 		assert_non_null(command_find(word(command, "method")));
 		if (strcmp(word(command, "name"), "restart") != 0)
 			continue;
 		assert_string_equal(word(command, "privilege"), "change");
 		assert_true(json_is_true(json_object_get(command, "slow")));
-		json_array_foreach (json_object_get(command, "arguments"), j, argument) {
+		json_array_foreach(json_object_get(command, "arguments"), j, argument) {
 			if (strcmp(word(argument, "name"), "drain_timeout") == 0) {
 				found = true;
 				assert_string_equal(word(argument, "type"), "duration");

@@ -311,7 +311,7 @@ has_finding(const json_t *reply, const char *check, const char *plugin)
 	const json_t *row;
 	size_t i;
 
-	json_array_foreach (json_object_get(reply, "findings"), i, row) {
+	json_array_foreach(json_object_get(reply, "findings"), i, row) {
 		const char *of = json_string_value(json_object_get(row, "plugin"));
 
 		if (strcmp(word(row, "check"), check) == 0 && strcmp(of ? of : "", plugin) == 0)
@@ -350,7 +350,7 @@ test_doctor_gathers_and_orders(void **state)
 	assert_string_equal(json_string_value(json_array_get(report, 1)),
 			    "         to its limit, confirmed by probe; next: restart at a quiet moment");
 	assert_string_equal(json_string_value(json_array_get(report, 2)), "         -> mtlsctl explain leak");
-	json_array_foreach (report, i, line) {
+	json_array_foreach(report, i, line) {
 		assert_true(json_string_length(line) <= 82);
 	}
 	json_decref(reply);
@@ -371,7 +371,7 @@ test_doctor_gathers_and_orders(void **state)
 	fake->config->plugins[1].leak.watch = true;
 	assert_true(has_finding(reply, "not-watched", "cache"));
 	assert_false(has_finding(reply, "not-watched", "leak"));
-	json_array_foreach (json_object_get(reply, "report"), i, line) {
+	json_array_foreach(json_object_get(reply, "report"), i, line) {
 		seen += strstr(json_string_value(line), "cache, leak: 4 allocations got NULL") != NULL;
 	}
 	assert_int_equal(seen, 1);

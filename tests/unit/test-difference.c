@@ -32,7 +32,7 @@ compare(const char *now, const char *base, const char *expected)
 
 	if (difference_make(a, b, &about, &changes, &error) < 0)
 		fail_msg("%s", error.text);
-	json_array_foreach (changes, i, row) {
+	json_array_foreach(changes, i, row) {
 		size_t used = strlen(text);
 		(void) snprintf(text + used, sizeof(text) - used, "%s %d %d %d;",
 				json_string_value(json_object_get(row, "function")),

@@ -499,7 +499,7 @@ assert_story(struct overseer *overseer, const char *plugin, const char *want)
 	char story[1000] = "";
 	size_t i;
 
-	json_array_foreach (rows, i, row)
+	json_array_foreach(rows, i, row)
 		snprintf(story + strlen(story), sizeof(story) - strlen(story), "%s%s", i > 0 ? " " : "",
 			 json_string_value(json_object_get(row, "event")));
 	json_decref(rows);
@@ -513,7 +513,7 @@ assert_told(struct overseer *overseer, const char *plugin, const char *words)
 	bool found = false;
 	size_t i;
 
-	json_array_foreach (rows, i, row)
+	json_array_foreach(rows, i, row)
 		found |= strstr(json_string_value(json_object_get(row, "text")), words) != NULL;
 	json_decref(rows);
 	if (!found)
