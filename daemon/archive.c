@@ -164,14 +164,6 @@ write_file(int folder, const char *stem, const void *data, size_t length, char *
 }
 
 int
-archive_prepare(const char *folder, struct error *error)
-{
-	if (mkdir(folder, 0700) < 0 && errno != EEXIST)
-		return error_set(error, -errno, "cannot make %s: %m", folder);
-	return 0;
-}
-
-int
 archive_write(const char *folder, const struct archive_bounds *bounds, const char *plugin, uint64_t instance,
 	      uint64_t time, const void *data, size_t length, char *ret_name, size_t size, struct error *error)
 {
@@ -181,16 +173,15 @@ archive_write(const char *folder, const struct archive_bounds *bounds, const cha
 
 	if (length > bounds->bytes)
 		return error_set(error, -EFBIG, "a dump of %zu bytes is more than all of %s may hold", length, folder);
-	int r = archive_prepare(folder, error);
-	if (r < 0)
-		return r;
+	if (mkdir(folder, 0700) < 0 && errno != EEXIST)
+		return error_set(error, -errno, "cannot make %s: %m", folder);
 	CLEANUP_CLOSE int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return error_set(error, -errno, "cannot open %s: %m", folder);
 	gmtime_r(&seconds, &tm);
 	strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", &tm);
 	snprintf(stem, sizeof(stem), "%s-%" PRIu64 "-%s", plugin, instance, stamp);
-	r = make_room(fd, bounds, length);
+	int r = make_room(fd, bounds, length);
 	if (r == 0)
 		r = write_file(fd, stem, data, length, ret_name, size);
 	return r < 0 ? error_set(error, r, "cannot write a dump into %s: %s", folder, strerror(-r)) : 0;

@@ -18,9 +18,7 @@ struct archive_bounds {
 	uint64_t bytes; /* of all of them */
 };
 
-/* Makes the folder if only its last part is missing. Before walls go up, which would not let it. */
-int archive_prepare(const char *folder, struct error *error);
-/* The same, and a file in it. time: CLOCK_REALTIME seconds. ret_name (may be NULL): the file's
- * name without the folder. -EFBIG: larger than all may be together, nothing was written. */
+/* Makes a file in the folder, and the folder if only its last part is missing. time: CLOCK_REALTIME seconds. ret_name
+ * (may be NULL): the file's name without the folder. -EFBIG: larger than all may be together, nothing was written. */
 int archive_write(const char *folder, const struct archive_bounds *bounds, const char *plugin, uint64_t instance,
 		  uint64_t time, const void *data, size_t length, char *ret_name, size_t size, struct error *error);

@@ -143,6 +143,22 @@ show_restarts(const struct supervisor_plugin *p)
 			 (json_int_t) p->restarts_crash);
 }
 
+/* NULL: none are kept. */
+static json_t *
+show_nonces(const struct command_call *call, const struct supervisor_plugin *p)
+{
+	struct nonces_report seen;
+
+	if (supervisor_nonces(server_supervisor(call->context->server), p->name, &seen) < 0 || !seen.open)
+		return NULL;
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "remembered",
+			 (json_int_t) seen.remembered, "capacity", (json_int_t) seen.settings.capacity, "room",
+			 (json_int_t) seen.room, "window", (json_int_t) seen.settings.window, "skew",
+			 (json_int_t) seen.settings.skew, "accepted", (json_int_t) seen.accepted, "repeated",
+			 (json_int_t) seen.repeated, "untimely", (json_int_t) seen.untimely, "refused_full",
+			 (json_int_t) seen.full, "unwritten", (json_int_t) seen.unwritten);
+}
+
 /* NULL: nobody watches it. */
 static json_t *
 show_leak(const struct overseer_view *view)
@@ -173,12 +189,12 @@ command_show(const struct command_call *call, json_t **ret, struct error *error)
 	/* A plugin without an instance has none; that is no reason to show nothing. */
 	(void) supervisor_words(server_supervisor(call->context->server), p.name, &counters, NULL, NULL);
 	reply = json_pack(
-		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o*}", "plugin", show_plugin(&p), "requests",
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o*, s:o*}", "plugin", show_plugin(&p), "requests",
 		show_requests(&p), "own", show_heap(&p.own), "foreign", show_heap(&p.foreign), "limits",
 		show_limits(&p), "escaped",
 		json_pack("{s:I, s:I}", "bytes", (json_int_t) p.escaped_bytes, "blocks", (json_int_t) p.escaped_blocks),
 		"restarts", show_restarts(&p), "counters", counters ? counters : json_object(), "faults",
-		show_faults(call, &p), "refusal", show_refusal(call, &p));
+		show_faults(call, &p), "refusal", show_refusal(call, &p), "nonces", show_nonces(call, &p));
 	if (reply && command_view(call, p.name, &view))
 		json_object_set_new(reply, "leak", show_leak(&view));
 	/* What was done stays known when the instance it was done to is gone. */
@@ -272,6 +288,19 @@ static const struct command_column show_escape_columns[] = {
 	{"blocks", "blocks", "count"},
 	{0},
 };
+static const struct command_column show_nonce_columns[] = {
+	{"remembered", "remembered", "count"},
+	{"  capacity, at least", "capacity", "count"},
+	{"  room", "room", "count"},
+	{"window", "window", "seconds"},
+	{"  clocks ahead", "skew", "seconds"},
+	{"accepted", "accepted", "count"},
+	{"refused, seen before", "repeated", "count"},
+	{"refused, too old or ahead", "untimely", "count"},
+	{"refused, full", "refused_full", "count"},
+	{"refused, not written", "unwritten", "count"},
+	{0},
+};
 static const struct command_column show_restart_columns[] = {
 	{"by operator", "operator", "count"},
 	{"by reload", "reload", "count"},
@@ -295,6 +324,7 @@ const struct command_block command_show_blocks[] = {
 	 .title = "bad frees, which were not done",
 	 .columns = show_fault_columns},
 	{.key = "escaped", .kind = COMMAND_FIELDS, .title = "escaped from requests", .columns = show_escape_columns},
+	{.key = "nonces", .kind = COMMAND_FIELDS, .title = "nonces", .columns = show_nonce_columns},
 	{.key = "restarts", .kind = COMMAND_FIELDS, .title = "restarts", .columns = show_restart_columns},
 	{.key = "counters", .kind = COMMAND_MAP, .title = "counters of the plugin"},
 	{.key = "history", .kind = COMMAND_TABLE, .title = "verdicts and actions", .columns = command_history_columns},

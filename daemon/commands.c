@@ -373,7 +373,7 @@ const struct command command_table[] = {
 			 " failed: int, cancelled: int), own: [string]int, foreign: [string]int, limits: [string]int,"
 			 " escaped: [string]int, restarts: [string]int, counters: object,"
 			 " faults: [](kind: string, count: int, function: ?string, place: string),"
-			 " refusal: ?(count: int, function: ?string, place: string),"
+			 " refusal: ?(count: int, function: ?string, place: string), nonces: ?[string]int,"
 			 " leak: ?(verdict: string, class: string, sentence: string, judged: int, probe: string,"
 			 " breaker: string, next: ?string, bytes_per_request: ?float, seconds_to_limit: ?int),"
 			 " history: ?[](at: int, event: string, text: string, instance: int)",

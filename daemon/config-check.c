@@ -232,6 +232,10 @@ plugin_check(struct schema_reader *reader, const struct config *config, struct c
 				      plugin->memory_soft, plugin->memory_hard,
 				      yaml_get(memory, "hard") ? "" : ", its default");
 	config_check_policy(reader, config, plugin);
+	if (plugin->nonces.window > 0 && config->daemon.nonce_directory == NULL)
+		(void) schema_mistake(reader, config_place(yaml_get(plugin->node, "nonces"), "window"),
+				      "nonces.window asks for nonces to be kept, but there is no folder for them; add "
+				      "daemon.nonce_directory");
 	if (plugin->isolation != 0)
 		(void) schema_mistake(
 			reader, config_place(plugin->node, "isolation"),
@@ -275,16 +279,16 @@ control_check(struct schema_reader *reader, struct config *config)
 	return 0;
 }
 
-/* Where the service manager gives a folder that lasts, dumps have one. */
+/* Where the service manager gives a folder that lasts, what is to be kept has one. */
 static int
-dumps_check(struct config *config)
+state_folder(const char *name, char **path)
 {
 	const char *state = getenv("STATE_DIRECTORY");
 
-	if (config->daemon.dump_directory || !state || !*state)
+	if (*path || !state || !*state)
 		return 0;
-	if (asprintf(&config->daemon.dump_directory, "%.*s/dumps", (int) strcspn(state, ":"), state) < 0) {
-		config->daemon.dump_directory = NULL;
+	if (asprintf(path, "%.*s/%s", (int) strcspn(state, ":"), state, name) < 0) {
+		*path = NULL;
 		return -ENOMEM;
 	}
 	return 0;
@@ -320,7 +324,9 @@ config_check(struct schema_reader *reader, struct config *config)
 		r = names_check(reader, "route", config->routes, config->route_count, sizeof(*config->routes),
 				offsetof(struct config_route, node));
 	if (r == 0)
-		r = dumps_check(config);
+		r = state_folder("dumps", &config->daemon.dump_directory);
+	if (r == 0)
+		r = state_folder("nonces", &config->daemon.nonce_directory);
 	access_log_check(reader, config);
 	for (size_t i = 0; r == 0 && i < config->tls_count; i++)
 		r = config_check_tls(reader, &config->tls[i]);

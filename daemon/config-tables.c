@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config-tables.h"
 
+#include "nonces.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -49,6 +51,20 @@ static const struct schema_row needs_rows[] = {
 	{.key = NULL},
 };
 
+static const struct schema_row nonces_rows[] = {
+	{"window", SCHEMA_DURATION, offsetof(struct config_nonces, window), .min = 0, .max = DAY, .fallback = "0s",
+	 .help = "How old a signed request may be; for so long, and skew, its nonce is remembered, in a file in "
+		 "daemon.nonce_directory that outlives restarts, crashes and reloads. 0s: none are kept."},
+	{"skew", SCHEMA_DURATION, offsetof(struct config_nonces, skew), .min = 0, .max = 3600 * INT64_C(1000000),
+	 .fallback = "30s", .help = "How far clients' clocks may be ahead."},
+	{"capacity", SCHEMA_INT, offsetof(struct config_nonces, capacity), .min = 64, .max = NONCES_CAPACITY_MAX,
+	 .fallback = "65536",
+	 .help = "Nonces at once, at least: the signed requests of window and skew. 48 to 96 bytes each, in memory and "
+		 "in the file, all of them from the start. When it is full, requests are refused, not nonces "
+		 "forgotten."},
+	{.key = NULL},
+};
+
 static const struct schema_row access_log_rows[] = {
 	{"to", SCHEMA_CHOICE, offsetof(struct config_access_log, to), .choices = "off|journal|file", .fallback = "off",
 	 .help = "Where one record a request goes."},
@@ -85,6 +101,9 @@ static const struct schema_row daemon_rows[] = {
 	 .fallback = "32", .help = "Dumps kept there at most; the oldest go first."},
 	{"dump_bytes", SCHEMA_SIZE, offsetof(struct config, daemon.dump_bytes), .min = MIB, .max = TIB,
 	 .fallback = "256MiB", .help = "Their bytes at most."},
+	{"nonce_directory", SCHEMA_PATH, offsetof(struct config, daemon.nonce_directory), .min = 1, .max = TEXT_LENGTH,
+	 .help = "Folder for the nonces of plugins, a file each. Default: nonces in the state folder systemd gives. "
+		 "Who changes it moves the files, or what they remember is forgotten."},
 	{"walls", SCHEMA_GROUP, offsetof(struct config, daemon.walls), .rows = walls_rows,
 	 .help = "What the process may still do once it serves. They only tighten: a reload that needs more is "
 		 "refused."},
@@ -208,6 +227,8 @@ static const struct schema_row plugin_rows[] = {
 	 .help = "Body of a request for this plugin; 0: limits.body_size."},
 	{"needs", SCHEMA_GROUP, offsetof(struct config_plugin, needs), .rows = needs_rows,
 	 .help = "What the plugin does beyond serving requests; see daemon.walls."},
+	{"nonces", SCHEMA_GROUP, offsetof(struct config_plugin, nonces), .rows = nonces_rows,
+	 .help = "What keeps signed requests from being taken twice, for plugins that ask (mtlsd_host.nonce)."},
 	{"imports_allowed", SCHEMA_STRINGS, offsetof(struct config_plugin, imports_allowed), .min = 1,
 	 .max = NAME_LENGTH,
 	 .help = "Functions that plugins must not import (exit, fork, setuid, ...) but this one may; gnu-unique admits "

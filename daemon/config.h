@@ -94,6 +94,12 @@ struct config_leak {
 	double probe_load; /* 0..1 */
 };
 
+/* What keeps its signed requests from being taken twice (nonces.h). */
+struct config_nonces {
+	uint64_t window, skew; /* window 0: nothing */
+	int64_t capacity;
+};
+
 struct config_plugin {
 	char *name;
 	char *path; /* absolute, or relative to daemon.plugin_directory */
@@ -111,6 +117,7 @@ struct config_plugin {
 	uint64_t start_timeout, drain_timeout;
 	uint64_t body_size;         /* 0: limits.body_size */
 	struct config_needs needs;
+	struct config_nonces nonces;
 	struct schema_strings imports_allowed; /* forbidden imports this plugin may use all the same */
 	const struct yaml_node *settings; /* the plugin's own mapping, checked by its own schema; NULL: none */
 	const struct yaml_node *node;
@@ -160,6 +167,7 @@ struct config {
 		char *dump_directory; /* NULL: no dumps are written */
 		int64_t dump_count;
 		uint64_t dump_bytes;
+		char *nonce_directory; /* NULL: none are kept */
 		struct config_access_log access_log;
 		struct config_walls walls;
 		uint64_t memory_decay; /* free pages of plugin heaps go back after this long */

@@ -181,6 +181,11 @@ static const struct event_row rows[] = {
 	[EVENT_DEGRADED] = {"degraded", "c72c92220f5941848b3e8b08ec765669", LOG_WARNING, 0,
 			    "mtlsd does without a part of itself",
 			    "The record says which, and why. Clients are served all the same."},
+	[EVENT_NONCES] = {"nonces", "730ce050b77f4d2da6833bf5b31c7a7a", LOG_WARNING, 0,
+			  "The nonces of plugin @MTLSD_PLUGIN@ are not kept as usual",
+			  "What keeps signed requests from being taken twice is full, cannot be written, or was lost\n"
+			  "with the machine's last stop; the record says which. Requests are refused rather than let\n"
+			  "in twice. See: mtlsctl show @MTLSD_PLUGIN@, and plugins, nonces in mtlsd.yaml(5)."},
 	[EVENT_SOCKETS_CLOSED] =
 		{"sockets-closed", "be229c99333c46c7956a5e3ea83bd841", LOG_NOTICE, 0,
 		 "Sockets of the run before were closed",

@@ -3,6 +3,7 @@
 
 #include "crash.h"
 #include "log.h"
+#include "nonces.h"
 #include "step.h"
 
 #include <errno.h>
@@ -80,6 +81,20 @@ static void
 host_count(mtlsd_instance *self, int counter, uint64_t add)
 {
 	instance_count((struct instance *) self, counter, add);
+}
+
+static int64_t
+host_nonce_window(const mtlsd_instance *self)
+{
+	return nonces_window(instance_nonces((const struct instance *) self));
+}
+
+static int
+host_nonce(mtlsd_instance *self, const void *nonce, size_t length, int64_t signed_at)
+{
+	CLEANUP(scope_leave) struct scope_frame frame = in_daemon();
+
+	return nonces_accept(instance_nonces((struct instance *) self), nonce, length, signed_at, nonces_time().now);
 }
 
 /* --- settings ---------------------------------------------------------------------------------------------------- */
@@ -536,6 +551,8 @@ host_table(void)
 		.dump_number = host_dump_number,
 		.client_cert = host_client_cert,
 		.channel_binding = host_channel_binding,
+		.nonce_window = host_nonce_window,
+		.nonce = host_nonce,
 	};
 	return &table;
 }

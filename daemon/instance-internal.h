@@ -20,6 +20,7 @@ struct instance {
 	uint64_t number, started, began;
 	struct image_mapping mapping;
 	struct scope_space *space;
+	struct nonces *nonces;
 	const mtlsd_plugin *descriptor;
 	struct settings *settings;
 	void *user;

@@ -48,6 +48,7 @@ instance_new(const struct instance_options *options, struct instance **ret)
 	memset(instance, 0, sizeof(*instance));
 	snprintf(instance->plugin, sizeof(instance->plugin), "%s", options->plugin);
 	instance->number = options->number;
+	instance->nonces = options->nonces;
 	instance->mapping.fd = -1;
 	instance->started = (uint64_t) time(NULL);
 	clock_gettime(CLOCK_MONOTONIC, &now);
@@ -229,6 +230,12 @@ struct scope_space *
 instance_space(const struct instance *instance)
 {
 	return instance->space;
+}
+
+struct nonces *
+instance_nonces(const struct instance *instance)
+{
+	return instance->nonces;
 }
 
 const struct image_mapping *

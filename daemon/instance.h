@@ -22,6 +22,7 @@
 #include "stats.h"
 
 struct instance;
+struct nonces;
 
 struct instance_options {
 	const char *plugin; /* configured name */
@@ -35,6 +36,7 @@ struct instance_options {
 	struct heap_limits limits;
 	uint64_t sample_interval;
 	struct heap *foreign;
+	struct nonces *nonces; /* the plugin's */
 	unsigned threads, queue; /* of a blocking plugin's pool */
 	uint64_t start_timeout;  /* microseconds */
 };
@@ -54,6 +56,7 @@ uint64_t instance_number(const struct instance *instance);
 const mtlsd_plugin *instance_descriptor(const struct instance *instance);
 void *instance_user(const struct instance *instance);
 struct scope_space *instance_space(const struct instance *instance);
+struct nonces *instance_nonces(const struct instance *instance);
 const struct image_mapping *instance_mapping(const struct instance *instance);
 struct pool *instance_pool(const struct instance *instance); /* NULL unless MTLSD_BLOCKING */
 uint64_t instance_started(const struct instance *instance);  /* CLOCK_REALTIME seconds */

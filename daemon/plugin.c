@@ -15,6 +15,7 @@ struct plugin {
 	struct heap *foreign;
 	struct stats *stats;
 	struct breaker *breaker;
+	struct nonces *nonces;
 	_Atomic(struct instance *) serving;   /* the same as the stripes' current */
 	atomic_uint_fast64_t requests_before; /* of PLUGIN_REQUESTS, when it began to serve */
 	/* What costs to read, from the last plugin_sample. */
@@ -52,6 +53,8 @@ plugin_new(const char *name, struct plugin **ret)
 	if (r == 0)
 		r = breaker_new(&plugin->breaker);
 	if (r == 0)
+		r = nonces_new(plugin->name, &plugin->nonces);
+	if (r == 0)
 		r = heap_new(heap_label, &(struct heap_limits){0}, false, &plugin->foreign);
 	if (r < 0) {
 		plugin_free(&plugin);
@@ -71,6 +74,7 @@ plugin_free(struct plugin **pluginp)
 	 */
 	stats_free(&plugin->stats);
 	breaker_free(&plugin->breaker);
+	nonces_free(&plugin->nonces);
 	for (size_t i = 0; i < STATS_STRIPES; i++)
 		pthread_mutex_destroy(&plugin->stripes[i].lock);
 	pthread_cond_destroy(&plugin->left);
@@ -101,6 +105,12 @@ struct breaker *
 plugin_breaker(const struct plugin *plugin)
 {
 	return plugin->breaker;
+}
+
+struct nonces *
+plugin_nonces(const struct plugin *plugin)
+{
+	return plugin->nonces;
 }
 
 /* With the stripe's lock held. Others read without. */

@@ -7,10 +7,11 @@
  * sees the new instance, and the visits left in the old one are exactly those in the lists.
  *
  * Threads: plugin_enter/leave from any; switch, drain and bury by the supervisor, one at a time for one plugin.
- * Owns: the current instance, the foreign heap, counters, its breaker; lives as long as the supervisor.
+ * Owns: the current instance, the foreign heap, counters, its breaker, its nonces; lives as long as the supervisor.
  */
 #include "breaker.h"
 #include "instance.h"
+#include "nonces.h"
 #include "signals.h"
 #include "stats.h"
 
@@ -57,6 +58,8 @@ struct heap *plugin_foreign(const struct plugin *plugin);
 struct stats *plugin_stats(const struct plugin *plugin);
 /* Asked before a request enters; told how it ended. */
 struct breaker *plugin_breaker(const struct plugin *plugin);
+/* Closed until the configuration says otherwise. */
+struct nonces *plugin_nonces(const struct plugin *plugin);
 
 /* Enters the current instance: the visit is listed and its instance set. False: none serves. */
 bool plugin_enter(struct plugin *plugin, struct plugin_visit *visit);

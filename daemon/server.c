@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "server-internal.h"
 
-#include "archive.h"
 #include "event.h"
 #include "handover.h"
 #include "heap.h"
@@ -264,6 +263,14 @@ report_failed_plugins(struct server *server)
 	}
 }
 
+/* While there are no walls yet, which would not let it. */
+static void
+make_folder(const char *path, const char *loss)
+{
+	if (path != NULL && mkdir(path, 0700) < 0 && errno != EEXIST)
+		event_log(EVENT_DEGRADED, NULL, "%s: cannot make %s: %m", loss, path);
+}
+
 /* Before there is any other thread, which the wall would not bind. */
 static int
 raise_walls(struct server *server, struct error *error)
@@ -274,9 +281,8 @@ raise_walls(struct server *server, struct error *error)
 	if (mkdir(config->daemon.run_directory, 0755) < 0 && errno != EEXIST)
 		return error_set(error, -errno, "cannot make %s (daemon.run_directory): %m",
 				 config->daemon.run_directory);
-	struct error why = {0};
-	if (config->daemon.dump_directory != NULL && archive_prepare(config->daemon.dump_directory, &why) < 0)
-		event_log(EVENT_DEGRADED, NULL, "dumps cannot be kept (daemon.dump_directory): %s", why.text);
+	make_folder(config->daemon.dump_directory, "dumps cannot be kept (daemon.dump_directory)");
+	make_folder(config->daemon.nonce_directory, "nonces cannot be kept (daemon.nonce_directory)");
 	int r = wall_raise(config, &server->wall, &missing, error);
 	if (r == 0 && missing != NULL)
 		event_log(EVENT_DEGRADED, NULL, "%s", missing);

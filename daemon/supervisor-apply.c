@@ -77,6 +77,9 @@ prepare_unit(struct supervisor *supervisor, struct unit *unit, const struct conf
 	const struct config_plugin *before = unit->config;
 	int r = 0;
 
+	r = unit_open_nonces(unit, config, plugin, error);
+	if (r < 0)
+		return r;
 	if (!plugin->enabled)
 		return 0;
 	bool settings_changed = before == NULL || !nodes_equal(before->settings, plugin->settings);
@@ -212,6 +215,8 @@ undo_prepare(struct change *change)
 			(void) instance_reconfigure(unit_serving(unit), unit->held->file, unit->config->settings,
 						    host_table(), NULL);
 		unit->reconfigured = false;
+		unit_set_nonces(unit, unit->config);
+		unit_close_nonces(unit);
 	}
 }
 
@@ -259,6 +264,7 @@ adopt_unit(struct change *change, size_t i)
 	if (current != NULL && plugin != NULL)
 		scope_space_set_limits(instance_space(current),
 				       &(struct heap_limits){plugin->memory_soft, plugin->memory_hard});
+	unit_set_nonces(unit, plugin);
 	if (plugin != NULL)
 		breaker_set(plugin_breaker(unit->plugin), &plugin->breaker);
 	if (plugin != NULL) {
@@ -301,12 +307,14 @@ retire_all(struct change *change)
 	for (size_t i = 0; i < change->taken; i++) {
 		struct unit *unit = change->supervisor->units[i];
 		struct supervisor_restart report = {0};
-		if (change->parts[i].old == NULL)
-			continue;
-		unit_retire(change->supervisor, unit, change->parts[i].old,
-			    unit->config != NULL ? unit->config->drain_timeout : change->config->daemon.drain_timeout,
-			    &report);
-		unit_set_state(change->supervisor, unit, unit->enabled ? SUPERVISOR_READY : SUPERVISOR_DISABLED, NULL);
+		if (change->parts[i].old != NULL) {
+			uint64_t timeout = unit->config != NULL ? unit->config->drain_timeout
+								: change->config->daemon.drain_timeout;
+			unit_retire(change->supervisor, unit, change->parts[i].old, timeout, &report);
+			unit_set_state(change->supervisor, unit,
+				       unit->enabled ? SUPERVISOR_READY : SUPERVISOR_DISABLED, NULL);
+		}
+		unit_close_nonces(unit);
 	}
 }
 

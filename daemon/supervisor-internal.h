@@ -115,6 +115,13 @@ void unit_drop_fresh(struct supervisor *supervisor, struct unit *unit);
 void unit_retire(struct supervisor *supervisor, struct unit *unit, struct instance *instance, uint64_t timeout,
 		 struct supervisor_restart *report);
 
+/* supervisor-nonces.c, with change held. Opened before the instance starts, whose init asks for the window; settings
+ * that changed hold from the switch on; what is not wanted any more is closed last, when no request can ask for it. */
+int unit_open_nonces(struct unit *unit, const struct config *config, const struct config_plugin *plugin,
+		     struct error *error);
+void unit_set_nonces(struct unit *unit, const struct config_plugin *plugin);
+void unit_close_nonces(struct unit *unit);
+
 /* supervisor-zombie.c, with change held. Makes room to remember one more instance, should it not end: asked for before
  * it starts, since none may be forgotten for want of memory. */
 int unit_make_grave(struct unit *unit, struct error *error);

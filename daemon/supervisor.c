@@ -162,6 +162,7 @@ unit_options(struct supervisor *supervisor, struct unit *unit, const struct conf
 		.limits = {plugin->memory_soft, plugin->memory_hard},
 		.sample_interval = unit_sampling(unit, plugin),
 		.foreign = plugin_foreign(unit->plugin),
+		.nonces = plugin_nonces(unit->plugin),
 		.threads = (unsigned) plugin->threads,
 		.queue = (unsigned) plugin->queue,
 		.start_timeout = plugin->start_timeout,
@@ -301,6 +302,8 @@ supervisor_evict(struct supervisor *supervisor, const char *name, uint64_t targe
 				      "plugin %s does not return from a callback; restart it: mtlsctl restart %s", name,
 				      name);
 		eviction.hook = evicted == 0;
+		if (r == 0 && level == MTLSD_EVICT_REPLAY)
+			r = nonces_drop(plugin_nonces(unit->plugin), nonces_time().now, error);
 		heap_trim(own);
 		heap_trim(plugin_foreign(unit->plugin));
 		heap_usage(own, &usage);

@@ -10,6 +10,7 @@
 #include "config.h"
 #include "error.h"
 #include "heap.h"
+#include "nonces.h"
 #include "scope.h"
 
 #include <jansson.h>
@@ -69,6 +70,9 @@ int supervisor_find(struct supervisor *supervisor, const char *name, struct supe
  * plugin's own work: ret_dump only from a job thread, else NULL. */
 int supervisor_words(struct supervisor *supervisor, const char *name, json_t **ret_counters, json_t **ret_dump,
 		     struct error *error);
+
+/* What keeps its signed requests from being taken twice. -ENOENT. */
+int supervisor_nonces(struct supervisor *supervisor, const char *name, struct nonces_report *ret);
 
 /* A call address, resolved. Empty strings where nothing is known. */
 struct supervisor_place {

@@ -155,6 +155,8 @@ plan_daemon(struct wall_plan *plan, const struct config *config)
 		r = grant_add(plan, config->daemon.plugin_directory, false);
 	if (r == 0 && config->daemon.dump_directory)
 		r = grant_add(plan, config->daemon.dump_directory, true);
+	if (r == 0 && config->daemon.nonce_directory)
+		r = grant_add(plan, config->daemon.nonce_directory, true);
 	if (r == 0)
 		r = grant_file(plan, config->daemon.access_log.path, true);
 	if (r == 0)

@@ -137,6 +137,7 @@ class Daemon:
         self.config_path.write_text(document.write(self.config))
 
     def start(self, wait=True):
+        self._ports = None
         self.notify = notify.NotifySocket(self.folder / f"notify-{time.monotonic_ns()}")
         environment = {**os.environ, "NOTIFY_SOCKET": self.notify.path, **self.env}
         for name in ("JOURNAL_STREAM", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID"):

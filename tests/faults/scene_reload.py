@@ -126,6 +126,31 @@ class Tls(Reload):
         Scene.check(self)
 
 
+class Nonces(Reload):
+    """More room for nonces, then less: the file is made anew each time, and what was taken stays taken."""
+    name = "nonces"
+    fields = "Nonce: taken\r\nSigned-At: now\r\n"
+
+    def taken(self):
+        with self.subject.connect() as sock:
+            return self.subject.exchange(sock, "/once", fields=self.fields)[0]
+
+    def ready(self):
+        Scene.ready(self)
+        if self.taken() not in (200, 409):
+            raise Finding("no message is taken")
+        daemon = self.subject.daemon
+        nonces, = (plugin["nonces"] for plugin in daemon.config["plugins"] if plugin["name"] == "once")
+        nonces["capacity"] = 4000 - nonces["capacity"]
+        daemon.write()
+        self.generation, self.has_extra = self.subject.call("Status")["generation"], False
+
+    def check(self):
+        super().check()
+        if self.taken() != 409:
+            raise Finding("a message was taken twice")
+
+
 class Hangup(Reload):
     """By a signal: what came of it stands in the log."""
     name = "hangup"

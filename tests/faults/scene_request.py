@@ -4,16 +4,17 @@ import select
 import time
 
 from scene import Scene
-from subject import HANDSHAKE, PATIENCE, Finding, is_broken, mtls_client
+from subject import HANDSHAKE, PATIENCE, Finding, is_broken, mtls_client, wait_for
 
 
 class Request(Scene):
     thorough = 8
     version, path, body, chunked, times, resumed, expect = "1.3", "/echo", None, False, 1, False, None
+    fields = ""
 
     def act(self):
         began = time.monotonic()
-        word = self.ask()
+        self.word = word = self.ask()
         if time.monotonic() - began > HANDSHAKE - 0.5:
             raise Finding("only a deadline ended it")
         # What the daemon does behind an answer belongs to it: so long, if nothing shows when it is over.
@@ -85,8 +86,8 @@ class KeepAlive(Request):
 
     def ask(self):
         try:
-            words = [str(self.subject.exchange(self.sock, self.path, self.body, self.chunked, False, self.expect)[0])
-                     for _ in range(self.times)]
+            words = [str(self.subject.exchange(self.sock, self.path, self.body, self.chunked, False, self.expect,
+                                               self.fields)[0]) for _ in range(self.times)]
             return "served" if words == ["200"] * self.times else "answered " + words[-1]
         except (OSError, ValueError) as error:
             if not is_broken(error):
@@ -121,6 +122,34 @@ class Upload(KeepAlive):
 
 class Cached(KeepAlive):
     name, path, times = "cached", "/cache?" + "k" * 300, 1
+
+
+class Signed(KeepAlive):
+    """A message that may be taken once, whatever becomes of it the first time."""
+    name, path, times, count = "signed", "/once", 1, 0
+
+    def ready(self):
+        super().ready()
+        # A file that could not be written is tried again once a second.
+        wait_for(lambda: self.send(self.sock) == 200, "no message is ever taken again")
+        self.fields = self.fresh()
+
+    @staticmethod
+    def fresh():
+        Signed.count += 1
+        return f"Nonce: {Signed.count}\r\nSigned-At: now\r\n"
+
+    def send(self, sock, fields=None):
+        return self.subject.exchange(sock, self.path, fields=fields or self.fresh())[0]
+
+    def check(self):
+        super().check()
+        sock = self.subject.connect()
+        again = [self.send(sock, self.fields) for _ in range(2)]
+        sock.close()
+        # A message that came to nothing may still find the file out of order.
+        if again[1] != 409 or again[0] not in ((409,) if self.word == "served" else (200, 409, 507)):
+            raise Finding(f"a signed message was {self.word}, and when it came again answered {again}")
 
 
 class Refused(Request):

@@ -61,6 +61,7 @@ class Subject:
         plugins = [dict(name="echo", path="echo.so"), dict(name="whoami", path="whoami.so"),
                    dict(name="cache", path="cache.so"), dict(name="stream", path="stream.so"),
                    dict(name="upload", path="upload.so"), dict(name="leak", path="leak.so", config=dict(bytes=16)),
+                   dict(name="once", path="once.so", nonces=dict(window="1h", capacity=1000)),
                    dict(name="blocking", path="blocking.so", config=dict(gate=str(self.folder / "gate")))]
         routes = [dict(name=plugin["name"], prefix=f"/{plugin['name']}", allow=[dict(dns="*.example.org")],
                        handler=plugin["name"]) for plugin in plugins]
@@ -71,6 +72,7 @@ class Subject:
             limits=dict(handshake_timeout=f"{HANDSHAKE}s", header_timeout="5min", body_timeout="5min"),
             tls=dict(certificate=str(self.tls / "server.pem"), key=str(self.tls / "server-key.pem")),
             settings=dict(walls=dict(files=walls, calls=walls), dump_directory=str(self.dumps),
+                          nonce_directory=str(where / "nonces"),
                           access_log=dict(to="file", path=str(where / "access.log"))),
             env=dict(MTLSD_FAULTS=self.page.path, LD_PRELOAD=str(INJECT),
                      ASAN_OPTIONS=":".join(f"{name}={value}" for name, value in options.items()),
@@ -123,14 +125,14 @@ class Subject:
             raw.close()
             raise
 
-    def exchange(self, sock, path, body=None, chunked=False, close=False, expect=None):
+    def exchange(self, sock, path, body=None, chunked=False, close=False, expect=None, fields=""):
         """One request; (status, body). The socket is closed if it did not go well or `close` is wanted."""
         try:
-            method, head, data = "GET", "", body or b""
+            method, head, data = "GET", fields, body or b""
             if body is not None:
-                method, head = "POST", f"Content-Length: {len(body)}\r\n"
+                method, head = "POST", f"{fields}Content-Length: {len(body)}\r\n"
             if chunked:
-                head = "Transfer-Encoding: chunked\r\n"
+                head = f"{fields}Transfer-Encoding: chunked\r\n"
                 half = len(body) // 2
                 data = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:half], body[half:], b""))
             sock.sendall(f"{method} {path} HTTP/1.1\r\nHost: localhost\r\n{head}\r\n".encode() + data)

@@ -7,7 +7,7 @@ fixture_plugins = \
 	tests/plugins/cache.so tests/plugins/churn.so tests/plugins/conn.so tests/plugins/counterp.so tests/plugins/crashy.so \
 	tests/plugins/cxx.so tests/plugins/doublefree.so tests/plugins/filter.so tests/plugins/forward.so tests/plugins/imports.so \
 	tests/plugins/hoard.so tests/plugins/hold.so tests/plugins/leak.so tests/plugins/never.so tests/plugins/noinit.so tests/plugins/norequest.so \
-	tests/plugins/nosymbol.so tests/plugins/overlimit.so tests/plugins/reach.so tests/plugins/reconf.so tests/plugins/sick.so \
+	tests/plugins/nosymbol.so tests/plugins/once.so tests/plugins/overlimit.so tests/plugins/reach.so tests/plugins/reconf.so tests/plugins/sick.so \
 	tests/plugins/slow.so tests/plugins/stream.so tests/plugins/stubborn.so tests/plugins/thread.so \
 	tests/plugins/unique.so tests/plugins/upload.so tests/plugins/workload.so \
 	tests/plugins/wrapper.so tests/plugins/wrong.so
@@ -97,6 +97,10 @@ tests_plugins_never_so_SOURCES = tests/plugins/never.c tests/plugins/fixture.h
 tests_plugins_never_so_CPPFLAGS = $(MODULE_CPPFLAGS)
 tests_plugins_never_so_CFLAGS = $(MODULE_CFLAGS)
 tests_plugins_never_so_LDFLAGS = $(MODULE_LDFLAGS)
+tests_plugins_once_so_SOURCES = tests/plugins/once.c tests/plugins/fixture.h
+tests_plugins_once_so_CPPFLAGS = $(MODULE_CPPFLAGS)
+tests_plugins_once_so_CFLAGS = $(MODULE_CFLAGS)
+tests_plugins_once_so_LDFLAGS = $(MODULE_LDFLAGS)
 tests_plugins_noinit_so_SOURCES = tests/plugins/noinit.c tests/plugins/fixture.h
 tests_plugins_noinit_so_CPPFLAGS = $(MODULE_CPPFLAGS)
 tests_plugins_noinit_so_CFLAGS = $(MODULE_CFLAGS)

@@ -123,10 +123,10 @@ class Service:
         """Of somebody whose authority nobody here knows."""
         return mtls_client.make_context(self.pki.ca, self.pki.client("wrong-ca"), "1.2")
 
-    def get(self, path, port=PORT, context=None):
+    def get(self, path, port=PORT, context=None, headers=None):
         """(status, body) over a connection of its own."""
         with self.machine.network(), mtls_client.Client("127.0.0.1", port, context or self.context()) as one:
-            status, _, body = one.get(path)
+            status, _, body = one.get(path, headers=headers)
             return status, body.decode()
 
 

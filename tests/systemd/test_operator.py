@@ -84,6 +84,29 @@ def test_dumps_are_kept_in_the_state_folder(service, numbers):
     assert service.machine.run("ls", "/var/lib/mtlsd/dumps").startswith("leak-3-")
 
 
+def test_signed_messages_are_taken_once(service):
+    """What was taken is kept in the state folder, behind the walls, and outlives restarts, crashes and stops."""
+    service.configure(more_plugins=[{"name": "once", "path": "once.so", "nonces": {"window": "1h"}}])
+
+    def send(nonce):
+        return service.get("/once", headers={"Nonce": nonce, "Signed-At": "now"})[0]
+
+    service.start()
+    assert send("first") == 200
+    assert service.machine.run("stat", "-c", "%a %U", "/var/lib/mtlsd/nonces/once").split() == ["600", "mtlsd"]
+    for how in ("restart", "kill", "stop"):
+        before = service.pid
+        if how == "kill":
+            service.systemctl("kill", "--signal=KILL", UNIT)
+            wait_for(lambda: service.pid not in (0, before), "another process")
+        else:
+            service.systemctl(how, UNIT)
+        if how == "stop":
+            service.start()
+        assert [send("first"), send(how), send(how)] == [409, 200, 409], how
+    assert service.ctl("show", "once")["nonces"]["remembered"] == 4
+
+
 def test_a_plugin_of_ones_own(bare):
     """From mtlsd-dev alone: the template is built by its makefile, loaded, and serves."""
     bare.install("mtlsd", "mtlsctl", "mtlsd-dev")

@@ -12,7 +12,7 @@ unit_tests = \
 	tests/unit/test-exposure tests/unit/test-request tests/unit/test-request-stream tests/unit/test-request-life tests/unit/test-pool tests/unit/test-settings tests/unit/test-fixtures \
 	tests/unit/test-whoami tests/unit/test-corpus
 unit_tests += tests/unit/test-signals tests/unit/test-ladder tests/unit/test-walk tests/unit/test-trend tests/unit/test-verdict tests/unit/test-probe tests/unit/test-record tests/unit/test-inspector
-unit_tests += tests/unit/test-policy tests/unit/test-budget tests/unit/test-breaker tests/unit/test-archive tests/unit/test-overseer
+unit_tests += tests/unit/test-policy tests/unit/test-budget tests/unit/test-breaker tests/unit/test-archive tests/unit/test-nonces tests/unit/test-overseer
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
@@ -63,6 +63,8 @@ tests_unit_test_overseer_SOURCES = tests/unit/test-overseer.c $(mtlsd_overseer) 
 tests_unit_test_overseer_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) -lpthread
 tests_unit_test_archive_SOURCES = tests/unit/test-archive.c daemon/archive.c daemon/error.c
 tests_unit_test_archive_LDADD = $(CMOCKA_LIBS)
+tests_unit_test_nonces_SOURCES = tests/unit/test-nonces.c daemon/nonces.c daemon/nonces-file.c daemon/event.c daemon/log.c daemon/error.c
+tests_unit_test_nonces_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) $(SYSTEMD_LIBS) -lpthread
 
 # edge
 tests_unit_test_deadline_SOURCES = tests/unit/test-deadline.c daemon/deadline.c
@@ -158,172 +160,14 @@ tests_unit_test_exposure_SOURCES = tests/unit/test-exposure.c daemon/exposure.c 
 tests_unit_test_exposure_LDADD = $(CMOCKA_LIBS) -lpthread
 test_request_stage = tests/unit/request-stage.c tests/unit/request-stage.h $(fake_transport) \
 	daemon/request.c daemon/request-log.c daemon/accesslog.c daemon/accesslog-format.c daemon/step.c daemon/host.c daemon/snapshot.c \
-	daemon/connection.c daemon/exposure.c daemon/response.c daemon/plugin.c daemon/breaker.c daemon/stats.c daemon/pool.c daemon/deadline.c daemon/router.c daemon/access.c daemon/network.c \
+	daemon/connection.c daemon/exposure.c daemon/response.c daemon/plugin.c daemon/nonces.c daemon/nonces-file.c daemon/breaker.c daemon/stats.c daemon/pool.c daemon/deadline.c daemon/router.c daemon/access.c daemon/network.c \
 	daemon/glob.c daemon/settings.c $(mtlsd_schema) daemon/yaml.c daemon/name.c daemon/error.c daemon/event.c daemon/log.c
 tests_unit_test_request_SOURCES = tests/unit/test-request.c $(test_request_stage)
-tests_unit_test_request_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) -lpthread
-tests_unit_test_pool_SOURCES = tests/unit/test-pool.c daemon/pool.c daemon/stats.c
-tests_unit_test_pool_LDADD = $(CMOCKA_LIBS) -lpthread
-tests_unit_test_settings_SOURCES = tests/unit/test-settings.c daemon/settings.c $(mtlsd_schema) daemon/yaml.c daemon/error.c
-tests_unit_test_settings_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
-# The whole flow of a request through real plugins; the leak corpus runs on it too.
-request_flow = $(fake_transport) daemon/request.c daemon/request-log.c daemon/accesslog.c daemon/accesslog-format.c daemon/step.c daemon/host.c daemon/snapshot.c \
-	daemon/pool.c daemon/deadline.c daemon/stats.c daemon/router.c daemon/access.c daemon/network.c daemon/glob.c daemon/digest.c daemon/yaml.c daemon/name.c \
-	daemon/error.c daemon/event.c daemon/log.c $(mtlsd_plugin) $(mtlsd_heap) $(mtlsd_schema)
-tests_unit_test_fixtures_SOURCES = tests/unit/test-fixtures.c $(request_flow)
-tests_unit_test_fixtures_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) $(GNUTLS_LIBS) $(DW_LIBS) $(ELF_LIBS) \
-	-lpthread -ldl
-# Its way to an instance's memory before the instance has used any.
-tests_unit_test_fixtures_LDFLAGS = $(mtlsd_LDFLAGS) -Wl,--wrap=scope_space_new
-
-# plugins
-tests_unit_test_whoami_SOURCES = tests/unit/test-whoami.c plugins/whoami.c
-tests_unit_test_whoami_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
-
-# verdicts
-tests_unit_test_inspector_SOURCES = tests/unit/test-inspector.c $(mtlsd_verdict) daemon/units.c daemon/error.c
-tests_unit_test_inspector_LDADD = $(CMOCKA_LIBS) -lpthread -lm
-tests_unit_test_record_SOURCES = tests/unit/test-record.c $(mtlsd_judge) daemon/units.c daemon/error.c
-tests_unit_test_record_LDADD = $(CMOCKA_LIBS) -lm
-EXTRA_DIST += tests/unit/records
-tests_unit_test_signals_SOURCES = tests/unit/test-signals.c $(mtlsd_signals)
-tests_unit_test_signals_LDADD = $(CMOCKA_LIBS) -lpthread -lm
-tests_unit_test_ladder_SOURCES = tests/unit/test-ladder.c daemon/ladder.c daemon/ladder.h
-tests_unit_test_ladder_LDADD = $(CMOCKA_LIBS) -lm
-tests_unit_test_walk_SOURCES = tests/unit/test-walk.c daemon/walk.c daemon/walk.h
-tests_unit_test_walk_LDADD = $(CMOCKA_LIBS)
-tests_unit_test_trend_SOURCES = tests/unit/test-trend.c daemon/trend.c
-tests_unit_test_trend_LDADD = $(CMOCKA_LIBS) -lm
-tests_unit_test_probe_SOURCES = tests/unit/test-probe.c daemon/probe.c $(mtlsd_judge) daemon/units.c daemon/error.c
-tests_unit_test_probe_LDADD = $(CMOCKA_LIBS) -lm
-tests_unit_test_verdict_SOURCES = tests/unit/test-verdict.c $(mtlsd_judge) daemon/units.c daemon/error.c
-tests_unit_test_verdict_LDADD = $(CMOCKA_LIBS) -lm
-
-# the leak corpus
-tests_unit_test_corpus_SOURCES = tests/unit/test-corpus.c tests/leaks/baseline.c tests/leaks/label.c tests/leaks/score.c \
-	tests/leaks/traffic.c
-tests_unit_test_corpus_LDADD = $(CMOCKA_LIBS) -lm
-
-# credentials
-if HAVE_CMOCKA
-tls_tests = \
-	tests/unit/test-hello tests/unit/test-ticket tests/unit/test-flight tests/unit/test-chain-cache tests/unit/test-trust tests/unit/test-trust-plain \
-	tests/unit/test-credential tests/unit/test-secret tests/unit/test-tls-watch
-if HAVE_LIBCRYPTO
-tls_tests += tests/unit/test-signature
-endif
-check_PROGRAMS += $(tls_tests)
-TESTS += $(tls_tests)
-endif
-tests_unit_test_flight_SOURCES = tests/unit/test-flight.c daemon/flight.c daemon/flight.h
-tests_unit_test_flight_LDADD = $(CMOCKA_LIBS)
-tests_unit_test_hello_SOURCES = tests/unit/test-hello.c daemon/hello.c
-tests_unit_test_hello_LDADD = $(CMOCKA_LIBS)
-tests_unit_test_ticket_SOURCES = tests/unit/test-ticket.c daemon/ticket.c daemon/secret.c daemon/error.c
-tests_unit_test_ticket_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS)
-tests_unit_test_chain_cache_SOURCES = tests/unit/test-chain-cache.c daemon/chain-cache.c daemon/chain.c
-tests_unit_test_chain_cache_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) -lpthread
-tests_unit_test_signature_SOURCES = tests/unit/test-signature.c daemon/signature.h daemon/signature.c daemon/signature-nettle.c
-# It counts who is asked, and can leave libcrypto out.
-tests_unit_test_signature_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=signature_check
-tests_unit_test_signature_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) $(CRYPTO_LIBS)
-test_trust = tests/unit/pki-fixture.c tests/unit/pki-fixture.h daemon/trust.c daemon/trust-judge.c daemon/trust-plain.c \
-	daemon/crl.c daemon/chain.c daemon/chain-cache.c daemon/secret.c daemon/tls-refusal.c daemon/certificate.c daemon/der.c daemon/error.c
-tests_unit_test_trust_SOURCES = tests/unit/test-trust.c $(test_trust)
-tests_unit_test_trust_plain_SOURCES = tests/unit/test-trust-plain.c $(test_trust)
-tests_unit_test_trust_plain_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) -lpthread
-tests_unit_test_trust_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) -lpthread
-tests_unit_test_credential_SOURCES = tests/unit/test-credential.c tests/unit/pki-fixture.c tests/unit/pki-fixture.h \
-	$(mtlsd_tls) $(mtlsd_heap) daemon/pool.c daemon/certificate.c daemon/der.c daemon/yaml.c daemon/error.c
-tests_unit_test_credential_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) $(DW_LIBS) -lpthread -ldl
-tests_unit_test_credential_LDFLAGS = $(mtlsd_LDFLAGS)
-tests_unit_test_secret_SOURCES = tests/unit/test-secret.c daemon/secret.c daemon/error.c
-tests_unit_test_secret_LDADD = $(CMOCKA_LIBS)
-tests_unit_test_tls_watch_SOURCES = tests/unit/test-tls-watch.c daemon/tls-watch.c
-tests_unit_test_tls_watch_LDADD = $(CMOCKA_LIBS) $(SYSTEMD_LIBS)
+tests_unit_test_request_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) $(GNUTLS_LIBS) -lpthread
 tests_unit_test_request_stream_SOURCES = tests/unit/test-request-stream.c $(test_request_stage)
-tests_unit_test_request_stream_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) -lpthread
-tests_unit_test_pool_SOURCES = tests/unit/test-pool.c daemon/pool.c daemon/stats.c
-tests_unit_test_pool_LDADD = $(CMOCKA_LIBS) -lpthread
-tests_unit_test_settings_SOURCES = tests/unit/test-settings.c daemon/settings.c $(mtlsd_schema) daemon/yaml.c daemon/error.c
-tests_unit_test_settings_LDADD = $(CMOCKA_LIBS) $(YAML_LIBS)
-# The whole flow of a request through real plugins; the leak corpus runs on it too.
-request_flow = $(fake_transport) daemon/request.c daemon/request-log.c daemon/accesslog.c daemon/accesslog-format.c daemon/step.c daemon/host.c daemon/snapshot.c \
-	daemon/pool.c daemon/deadline.c daemon/stats.c daemon/router.c daemon/access.c daemon/network.c daemon/glob.c daemon/digest.c daemon/yaml.c daemon/name.c \
-	daemon/error.c daemon/event.c daemon/log.c $(mtlsd_plugin) $(mtlsd_heap) $(mtlsd_schema)
-tests_unit_test_fixtures_SOURCES = tests/unit/test-fixtures.c $(request_flow)
-tests_unit_test_fixtures_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) $(GNUTLS_LIBS) $(DW_LIBS) $(ELF_LIBS) \
-	-lpthread -ldl
-# Its way to an instance's memory before the instance has used any.
-tests_unit_test_fixtures_LDFLAGS = $(mtlsd_LDFLAGS) -Wl,--wrap=scope_space_new
-
-# plugins
-tests_unit_test_whoami_SOURCES = tests/unit/test-whoami.c plugins/whoami.c
-tests_unit_test_whoami_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS)
-
-# verdicts
-tests_unit_test_inspector_SOURCES = tests/unit/test-inspector.c $(mtlsd_verdict) daemon/units.c daemon/error.c
-tests_unit_test_inspector_LDADD = $(CMOCKA_LIBS) -lpthread -lm
-tests_unit_test_record_SOURCES = tests/unit/test-record.c $(mtlsd_judge) daemon/units.c daemon/error.c
-tests_unit_test_record_LDADD = $(CMOCKA_LIBS) -lm
-EXTRA_DIST += tests/unit/records
-tests_unit_test_signals_SOURCES = tests/unit/test-signals.c $(mtlsd_signals)
-tests_unit_test_signals_LDADD = $(CMOCKA_LIBS) -lpthread -lm
-tests_unit_test_ladder_SOURCES = tests/unit/test-ladder.c daemon/ladder.c daemon/ladder.h
-tests_unit_test_ladder_LDADD = $(CMOCKA_LIBS) -lm
-tests_unit_test_walk_SOURCES = tests/unit/test-walk.c daemon/walk.c daemon/walk.h
-tests_unit_test_walk_LDADD = $(CMOCKA_LIBS)
-tests_unit_test_trend_SOURCES = tests/unit/test-trend.c daemon/trend.c
-tests_unit_test_trend_LDADD = $(CMOCKA_LIBS) -lm
-tests_unit_test_probe_SOURCES = tests/unit/test-probe.c daemon/probe.c $(mtlsd_judge) daemon/units.c daemon/error.c
-tests_unit_test_probe_LDADD = $(CMOCKA_LIBS) -lm
-tests_unit_test_verdict_SOURCES = tests/unit/test-verdict.c $(mtlsd_judge) daemon/units.c daemon/error.c
-tests_unit_test_verdict_LDADD = $(CMOCKA_LIBS) -lm
-
-# the leak corpus
-tests_unit_test_corpus_SOURCES = tests/unit/test-corpus.c tests/leaks/baseline.c tests/leaks/label.c tests/leaks/score.c \
-	tests/leaks/traffic.c
-tests_unit_test_corpus_LDADD = $(CMOCKA_LIBS) -lm
-
-# credentials
-if HAVE_CMOCKA
-tls_tests = \
-	tests/unit/test-hello tests/unit/test-ticket tests/unit/test-flight tests/unit/test-chain-cache tests/unit/test-trust tests/unit/test-trust-plain \
-	tests/unit/test-credential tests/unit/test-secret tests/unit/test-tls-watch
-if HAVE_LIBCRYPTO
-tls_tests += tests/unit/test-signature
-endif
-check_PROGRAMS += $(tls_tests)
-TESTS += $(tls_tests)
-endif
-tests_unit_test_flight_SOURCES = tests/unit/test-flight.c daemon/flight.c daemon/flight.h
-tests_unit_test_flight_LDADD = $(CMOCKA_LIBS)
-tests_unit_test_hello_SOURCES = tests/unit/test-hello.c daemon/hello.c
-tests_unit_test_hello_LDADD = $(CMOCKA_LIBS)
-tests_unit_test_ticket_SOURCES = tests/unit/test-ticket.c daemon/ticket.c daemon/secret.c daemon/error.c
-tests_unit_test_ticket_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS)
-tests_unit_test_chain_cache_SOURCES = tests/unit/test-chain-cache.c daemon/chain-cache.c daemon/chain.c
-tests_unit_test_chain_cache_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) -lpthread
-tests_unit_test_signature_SOURCES = tests/unit/test-signature.c daemon/signature.h daemon/signature.c daemon/signature-nettle.c
-# It counts who is asked, and can leave libcrypto out.
-tests_unit_test_signature_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=signature_check
-tests_unit_test_signature_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) $(CRYPTO_LIBS)
-test_trust = tests/unit/pki-fixture.c tests/unit/pki-fixture.h daemon/trust.c daemon/trust-judge.c daemon/trust-plain.c \
-	daemon/crl.c daemon/chain.c daemon/chain-cache.c daemon/secret.c daemon/tls-refusal.c daemon/certificate.c daemon/der.c daemon/error.c
-tests_unit_test_trust_SOURCES = tests/unit/test-trust.c $(test_trust)
-tests_unit_test_trust_plain_SOURCES = tests/unit/test-trust-plain.c $(test_trust)
-tests_unit_test_trust_plain_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) -lpthread
-tests_unit_test_trust_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) -lpthread
-tests_unit_test_credential_SOURCES = tests/unit/test-credential.c tests/unit/pki-fixture.c tests/unit/pki-fixture.h \
-	$(mtlsd_tls) $(mtlsd_heap) daemon/pool.c daemon/certificate.c daemon/der.c daemon/yaml.c daemon/error.c
-tests_unit_test_credential_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) $(DW_LIBS) -lpthread -ldl
-tests_unit_test_credential_LDFLAGS = $(mtlsd_LDFLAGS)
-tests_unit_test_secret_SOURCES = tests/unit/test-secret.c daemon/secret.c daemon/error.c
-tests_unit_test_secret_LDADD = $(CMOCKA_LIBS)
-tests_unit_test_tls_watch_SOURCES = tests/unit/test-tls-watch.c daemon/tls-watch.c
-tests_unit_test_tls_watch_LDADD = $(CMOCKA_LIBS) $(SYSTEMD_LIBS)
+tests_unit_test_request_stream_LDADD = $(tests_unit_test_request_LDADD)
 tests_unit_test_request_life_SOURCES = tests/unit/test-request-life.c $(test_request_stage)
-tests_unit_test_request_life_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) -lpthread
+tests_unit_test_request_life_LDADD = $(tests_unit_test_request_LDADD)
 tests_unit_test_pool_SOURCES = tests/unit/test-pool.c daemon/pool.c daemon/stats.c
 tests_unit_test_pool_LDADD = $(CMOCKA_LIBS) -lpthread
 tests_unit_test_settings_SOURCES = tests/unit/test-settings.c daemon/settings.c $(mtlsd_schema) daemon/yaml.c daemon/error.c

@@ -163,6 +163,12 @@ instance_space(const struct instance *instance UNUSED)
 	return NULL;
 }
 
+struct nonces *
+instance_nonces(const struct instance *instance UNUSED)
+{
+	return NULL;
+}
+
 struct exposure *
 instance_exposure(const struct instance *instance)
 {

@@ -209,6 +209,26 @@ test_show_names_refusals_and_faults(void **state)
 	json_decref(reply);
 }
 
+static void
+test_show_counts_nonces(void **state)
+{
+	json_t *reply = run_well(*state, "Show", "{\"plugin\":\"leak\"}");
+	const json_t *nonces = json_object_get(reply, "nonces");
+
+	assert_int_equal(number(nonces, "remembered"), 7);
+	assert_int_equal(number(nonces, "capacity"), 64);
+	assert_int_equal(number(nonces, "room"), 128);
+	assert_int_equal(number(nonces, "window"), 300);
+	assert_int_equal(number(nonces, "repeated"), 3);
+	assert_int_equal(number(nonces, "untimely"), 2);
+	assert_int_equal(number(nonces, "refused_full"), 1);
+	json_decref(reply);
+	/* A plugin without a store has none to show. */
+	reply = run_well(*state, "Show", "{\"plugin\":\"cache\"}");
+	assert_null(json_object_get(reply, "nonces"));
+	json_decref(reply);
+}
+
 /* --- leaks ----------------------------------------------------------------------------------------------- */
 
 static void
@@ -583,6 +603,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_routes_say_who_may, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_words_of_plugins_become_utf8, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_show_names_refusals_and_faults, command_setup, command_teardown),
+		cmocka_unit_test_setup_teardown(test_show_counts_nonces, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_list_and_status_tell_verdicts, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_show_tells_verdict_and_history, command_setup, command_teardown),
 		cmocka_unit_test_setup_teardown(test_explain_names_sites_and_tests, command_setup, command_teardown),

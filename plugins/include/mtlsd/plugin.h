@@ -65,6 +65,7 @@
  *   newer than the minor you require. Flags the daemon does not know are refused by name.
  *     1.0  the first.
  *     1.1  client_cert, channel_binding; MTLSD_ID_PURPOSE.
+ *     1.2  nonce_window, nonce.
  *
  * The same shared object runs inside the daemon or in a process of its own: nothing here shares memory beyond a call
  * except what is named above.
@@ -79,7 +80,7 @@ extern "C" {
 
 #define MTLSD_MAGIC UINT64_C(0x317664736c746d) /* "mtlsdv1" in memory order */
 #define MTLSD_ABI_MAJOR 1
-#define MTLSD_ABI_MINOR 1
+#define MTLSD_ABI_MINOR 2
 #define MTLSD_SYMBOL "mtlsd_plugin_descriptor"
 
 /* Opaque. */
@@ -268,6 +269,18 @@ typedef struct mtlsd_host {
 	/* The connection's tls-exporter channel binding (RFC 9266): writes 32 bytes and returns 32. -ENOSPC: size is
 	 * less; -ENODATA: this connection has none (TLS 1.2 without the extended master secret). */
 	int (*channel_binding)(const mtlsd_request *request, void *buffer, size_t size);
+
+	/* --- since 1.2: signed messages, each once -------------------------------------------------------------- */
+	/* For how many seconds a signed message is acceptable; 0: the configuration keeps no nonces for this plugin
+	 * (nonces.window), which init may refuse. A reload may change it. */
+	int64_t (*nonce_window)(const mtlsd_instance *self);
+	/* May a message with this nonce be taken? Ask once its signature is verified, or strangers fill the store;
+	 * where several sign, put the name of the key in front of the nonce. signed_at: as the message says, Unix
+	 * seconds. The store belongs to the plugin, not to the instance: restarts, reloads and crashes forget nothing.
+	 * 0: yes, and never again. -EEXIST: it was taken before: refuse (401, 409). -ETIME: signed too long ago, or too
+	 * far ahead: refuse (401). -ENOSPC: the store is full; -EIO: the disk is: 503, and the same message stays
+	 * refused. -EINVAL: no nonce, or over 256 bytes. -EOPNOTSUPP: no store. Writes to a file, some microseconds. */
+	int (*nonce)(mtlsd_instance *self, const void *nonce, size_t length, int64_t signed_at);
 } mtlsd_host;
 
 /* True if this daemon's host table has the function. */

@@ -105,6 +105,12 @@ class instance
 		return number;
 	}
 	void count(int counter, std::uint64_t add = 1) const { host()->count(raw_, counter, add); }
+	std::int64_t nonce_window() const { return host()->nonce_window(raw_); }
+	/* 0, or why the message is not to be taken, as mtlsd_host.nonce says it: a refusal is no exception. */
+	int nonce(std::string_view nonce, std::int64_t signed_at) const
+	{
+		return host()->nonce(raw_, nonce.data(), nonce.size(), signed_at);
+	}
 };
 
 class dump
