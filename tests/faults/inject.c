@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <link.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -53,6 +54,7 @@ struct page {
 };
 
 static struct page *page;
+static sem_t inject_helps;
 static uintptr_t inject_base; /* where the executable begins */
 static int (*inject_leak_check)(void);
 static __thread bool inject_inside __attribute__((tls_model("initial-exec")));
@@ -255,6 +257,7 @@ inject_help(void *arg)
 {
 	(void) arg;
 	inject_inside = true;
+	(void) sem_post(&inject_helps);
 	for (;;) {
 		bool storm = page->mode != MODE_OFF && page->kind == KIND_STORM;
 		struct timespec pause = {.tv_nsec = storm ? INJECT_STORM : INJECT_LOOK};
@@ -315,7 +318,11 @@ inject_begin(void)
 		sigfillset(&all);
 		pthread_sigmask(SIG_BLOCK, &all, &before);
 		inject_inside = true;
-		(void) REAL(pthread_create)(&thread, NULL, inject_help, NULL);
+		(void) sem_init(&inject_helps, 0, 0);
+		/* A process that ends before the thread has begun would be told of what its beginning allocates. */
+		if (REAL(pthread_create)(&thread, NULL, inject_help, NULL) == 0)
+			while (sem_wait(&inject_helps) < 0 && errno == EINTR)
+				;
 		inject_inside = false;
 		pthread_sigmask(SIG_SETMASK, &before, NULL);
 	}

@@ -70,6 +70,11 @@ class Page:
         return self._get("<I", 0) == ON and self._get("<I", 4) == KINDS["open"]
 
     @property
+    def is_mute(self):
+        """Nothing can be written until disarm(), the log neither."""
+        return self._get("<I", 0) == ON and self._get("<I", 4) == KINDS["write"]
+
+    @property
     def may_leave_files(self):
         """What fails for good, and a file that cannot be removed: the next life has to do it."""
         return self.mode == ON or self._get("<I", 4) == KINDS["file"]
