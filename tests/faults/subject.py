@@ -112,7 +112,7 @@ class Subject:
             self.daemon.process.wait()
             self.daemon.close_clients()
             self.daemon.notify.close()
-        self.daemon = None
+        self.daemon, self.base = None, None
 
     # --- clients ---------------------------------------------------------------------------------------------
 
