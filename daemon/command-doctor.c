@@ -118,6 +118,7 @@ gather_plugin(const struct command_call *call, const struct config *config, cons
 		gather_place(call, plugin->name, plugin->fault_sites[last], ret->fault_at);
 	if (plugin->instance != 0)
 		gather_escape(call, plugin->name, &ret->escape);
+	(void) supervisor_nonces(server_supervisor(call->context->server), plugin->name, &ret->nonces);
 }
 
 /* --- the daemon ------------------------------------------------------------------------------------------ */

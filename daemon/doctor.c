@@ -287,6 +287,29 @@ check_deadline(const struct doctor_plugin *p, struct doctor_finding *finding)
 }
 
 static bool
+check_nonces(const struct doctor_plugin *p, struct doctor_finding *finding)
+{
+	const struct nonces_report *nonces = &p->nonces;
+
+	if (nonces->unwritten > 0)
+		return found(finding, DOCTOR_BAD,
+			     "%" PRIu64 " signed request%s refused because the nonce could not be written down; is the disk "
+			     "of daemon.nonce_directory full?",
+			     nonces->unwritten, nonces->unwritten == 1 ? " was" : "s were");
+	if (nonces->full > 0)
+		return found(finding, DOCTOR_BAD,
+			     "%" PRIu64 " signed request%s refused because there was no room for the nonce; raise "
+			     "nonces.capacity, which is %" PRId64,
+			     nonces->full, nonces->full == 1 ? " was" : "s were", nonces->settings.capacity);
+	if (nonces->open && nonces->remembered > (uint64_t) nonces->settings.capacity)
+		return found(finding, DOCTOR_WARNING,
+			     "it remembers %" PRIu64 " nonces, more than nonces.capacity, which is %" PRId64
+			     "; raise it before requests are refused",
+			     nonces->remembered, nonces->settings.capacity);
+	return false;
+}
+
+static bool
 check_disabled(const struct doctor_plugin *p, struct doctor_finding *finding)
 {
 	if (p->plugin.state != SUPERVISOR_DISABLED)
@@ -460,6 +483,7 @@ static const struct {
 	{"fragmentation", check_fragmentation, NULL, "mtlsctl evict"},
 	{"queue", check_queue, NULL, "mtlsctl show"},
 	{"deadline", check_deadline, NULL, "mtlsctl show"},
+	{"nonces", check_nonces, NULL, "mtlsctl show"},
 	{"heap-layer", NULL, check_heap_layer, ""},
 	{"disabled", check_disabled, NULL, "mtlsctl enable"},
 	{"not-watched", check_not_watched, NULL, ""},

@@ -33,6 +33,7 @@ struct doctor_plugin {
 	char stopped[400];                                     /* why restarts for a leak were; "" they were not */
 	char refused_at[DOCTOR_PLACE], fault_at[DOCTOR_PLACE]; /* "leak_keep (leak.c:42)", "" unknown */
 	struct doctor_escape escape;                           /* the worst; bytes 0: none */
+	struct nonces_report nonces;
 };
 
 struct doctor_daemon {

@@ -106,6 +106,8 @@ def test_a_full_store_refuses(daemon, tmp_path):
     wait_for(lambda: any("is full" in record and record.fields.get("MTLSD_PLUGIN") == "once" for record in d.log()),
              "a record of the full store")
     assert send(d, "n0") == 409
+    told, = (finding for finding in d.ctl("doctor")["findings"] if finding["check"] == "nonces")
+    assert told["plugin"] == "once" and "raise nonces.capacity, which is 64" in told["sentence"]
     d.edit(plugins=[once(dict(capacity=1000))])
     d.reload()
     assert send(d, "n199") == 200 and send(d, "n0") == 409

@@ -467,8 +467,7 @@ supervisor_nonces(struct supervisor *supervisor, const char *name, struct nonces
 				      .remembered = 7,
 				      .accepted = 9,
 				      .repeated = 3,
-				      .untimely = 2,
-				      .full = 1};
+				      .untimely = 2};
 	return 0;
 }
 

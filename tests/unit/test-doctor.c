@@ -473,6 +473,32 @@ test_queues_and_deadlines(void **state)
 }
 
 static void
+test_nonces(void **state)
+{
+	struct doctor_plugin p = healthy();
+	struct doctor_finding finding;
+
+	(void) state;
+	p.nonces = (struct nonces_report){.open = true, .settings.capacity = 1000, .room = 2048, .remembered = 1000};
+	expect_nothing(&p, "nonces");
+	p.nonces.remembered = 1001;
+	finding = expect_plugin(&p, "nonces");
+	expect_words(&finding, DOCTOR_WARNING, "it remembers 1001 nonces, more than nonces.capacity, which is 1000; raise it before requests are "
+		     "refused",
+		     "mtlsctl show auth");
+	p.nonces.full = 1;
+	finding = expect_plugin(&p, "nonces");
+	expect_words(&finding, DOCTOR_BAD, "1 signed request was refused because there was no room for the nonce; raise nonces.capacity, which "
+		     "is 1000",
+		     "mtlsctl show auth");
+	p.nonces.unwritten = 2;
+	finding = expect_plugin(&p, "nonces");
+	expect_words(&finding, DOCTOR_BAD, "2 signed requests were refused because the nonce could not be written down; is the disk of "
+		     "daemon.nonce_directory full?",
+		     "mtlsctl show auth");
+}
+
+static void
 test_settings(void **state)
 {
 	struct doctor_plugin p = healthy();
@@ -625,6 +651,7 @@ main(void)
 		cmocka_unit_test(test_bad_frees),
 		cmocka_unit_test(test_zombies),
 		cmocka_unit_test(test_queues_and_deadlines),
+		cmocka_unit_test(test_nonces),
 		cmocka_unit_test(test_settings),
 		cmocka_unit_test(test_what_ends_soon),
 		cmocka_unit_test(test_versions_of_libmicrohttpd),
