@@ -12,7 +12,7 @@ unit_tests = \
 	tests/unit/test-exposure tests/unit/test-request tests/unit/test-request-stream tests/unit/test-request-life tests/unit/test-pool tests/unit/test-settings tests/unit/test-fixtures \
 	tests/unit/test-whoami tests/unit/test-corpus
 unit_tests += tests/unit/test-signals tests/unit/test-ladder tests/unit/test-walk tests/unit/test-trend tests/unit/test-verdict tests/unit/test-probe tests/unit/test-record tests/unit/test-inspector
-unit_tests += tests/unit/test-policy tests/unit/test-budget tests/unit/test-breaker tests/unit/test-archive tests/unit/test-nonces tests/unit/test-overseer
+unit_tests += tests/unit/test-policy tests/unit/test-budget tests/unit/test-breaker tests/unit/test-archive tests/unit/test-nonces tests/unit/test-nonces-file tests/unit/test-overseer
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
@@ -63,8 +63,11 @@ tests_unit_test_overseer_SOURCES = tests/unit/test-overseer.c $(mtlsd_overseer) 
 tests_unit_test_overseer_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) -lpthread
 tests_unit_test_archive_SOURCES = tests/unit/test-archive.c daemon/archive.c daemon/error.c
 tests_unit_test_archive_LDADD = $(CMOCKA_LIBS)
-tests_unit_test_nonces_SOURCES = tests/unit/test-nonces.c daemon/nonces.c daemon/nonces-file.c daemon/event.c daemon/log.c daemon/error.c
+test_nonces_place = tests/unit/nonces-place.c tests/unit/nonces-place.h daemon/nonces.c daemon/nonces-file.c daemon/event.c daemon/log.c daemon/error.c
+tests_unit_test_nonces_SOURCES = tests/unit/test-nonces.c $(test_nonces_place)
 tests_unit_test_nonces_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) $(SYSTEMD_LIBS) -lpthread
+tests_unit_test_nonces_file_SOURCES = tests/unit/test-nonces-file.c $(test_nonces_place)
+tests_unit_test_nonces_file_LDADD = $(tests_unit_test_nonces_LDADD)
 
 # edge
 tests_unit_test_deadline_SOURCES = tests/unit/test-deadline.c daemon/deadline.c
