@@ -293,7 +293,8 @@ check_nonces(const struct doctor_plugin *p, struct doctor_finding *finding)
 
 	if (nonces->unwritten > 0)
 		return found(finding, DOCTOR_BAD,
-			     "%" PRIu64 " signed request%s refused because the nonce could not be written down; is the disk "
+			     "%" PRIu64
+			     " signed request%s refused because the nonce could not be written down; is the disk "
 			     "of daemon.nonce_directory full?",
 			     nonces->unwritten, nonces->unwritten == 1 ? " was" : "s were");
 	if (nonces->full > 0)

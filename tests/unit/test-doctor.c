@@ -483,17 +483,21 @@ test_nonces(void **state)
 	expect_nothing(&p, "nonces");
 	p.nonces.remembered = 1001;
 	finding = expect_plugin(&p, "nonces");
-	expect_words(&finding, DOCTOR_WARNING, "it remembers 1001 nonces, more than nonces.capacity, which is 1000; raise it before requests are "
+	expect_words(&finding, DOCTOR_WARNING,
+		     "it remembers 1001 nonces, more than nonces.capacity, which is 1000; raise it before requests are "
 		     "refused",
 		     "mtlsctl show auth");
 	p.nonces.full = 1;
 	finding = expect_plugin(&p, "nonces");
-	expect_words(&finding, DOCTOR_BAD, "1 signed request was refused because there was no room for the nonce; raise nonces.capacity, which "
-		     "is 1000",
-		     "mtlsctl show auth");
+	expect_words(
+		&finding, DOCTOR_BAD,
+		"1 signed request was refused because there was no room for the nonce; raise nonces.capacity, which "
+		"is 1000",
+		"mtlsctl show auth");
 	p.nonces.unwritten = 2;
 	finding = expect_plugin(&p, "nonces");
-	expect_words(&finding, DOCTOR_BAD, "2 signed requests were refused because the nonce could not be written down; is the disk of "
+	expect_words(&finding, DOCTOR_BAD,
+		     "2 signed requests were refused because the nonce could not be written down; is the disk of "
 		     "daemon.nonce_directory full?",
 		     "mtlsctl show auth");
 }
