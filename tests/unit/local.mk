@@ -12,7 +12,7 @@ unit_tests = \
 	tests/unit/test-exposure tests/unit/test-request tests/unit/test-request-stream tests/unit/test-request-life tests/unit/test-pool tests/unit/test-settings tests/unit/test-fixtures \
 	tests/unit/test-whoami tests/unit/test-corpus
 unit_tests += tests/unit/test-signals tests/unit/test-ladder tests/unit/test-walk tests/unit/test-trend tests/unit/test-verdict tests/unit/test-probe tests/unit/test-record tests/unit/test-inspector
-unit_tests += tests/unit/test-policy tests/unit/test-budget tests/unit/test-breaker tests/unit/test-archive tests/unit/test-nonces tests/unit/test-nonces-file tests/unit/test-overseer
+unit_tests += tests/unit/test-policy tests/unit/test-budget tests/unit/test-breaker tests/unit/test-archive tests/unit/test-nonces tests/unit/test-nonces-file tests/unit/test-overseer tests/unit/test-overseer-repair
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
 endif
@@ -58,9 +58,12 @@ tests_unit_test_budget_SOURCES = tests/unit/test-budget.c daemon/budget.c
 tests_unit_test_budget_LDADD = $(CMOCKA_LIBS)
 tests_unit_test_breaker_SOURCES = tests/unit/test-breaker.c daemon/breaker.c
 tests_unit_test_breaker_LDADD = $(CMOCKA_LIBS) -lpthread
-tests_unit_test_overseer_SOURCES = tests/unit/test-overseer.c $(mtlsd_overseer) $(mtlsd_policy) daemon/breaker.c daemon/pool.c \
-	daemon/stats.c daemon/pace.c daemon/units.c daemon/log.c daemon/error.c
+test_overseer_stage = tests/unit/overseer-stage.c tests/unit/overseer-stage.h $(mtlsd_overseer) $(mtlsd_policy) \
+	daemon/breaker.c daemon/pool.c daemon/stats.c daemon/pace.c daemon/units.c daemon/log.c daemon/error.c
+tests_unit_test_overseer_SOURCES = tests/unit/test-overseer.c $(test_overseer_stage)
 tests_unit_test_overseer_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) -lpthread
+tests_unit_test_overseer_repair_SOURCES = tests/unit/test-overseer-repair.c $(test_overseer_stage)
+tests_unit_test_overseer_repair_LDADD = $(tests_unit_test_overseer_LDADD)
 tests_unit_test_archive_SOURCES = tests/unit/test-archive.c daemon/archive.c daemon/error.c
 tests_unit_test_archive_LDADD = $(CMOCKA_LIBS)
 test_nonces_place = tests/unit/nonces-place.c tests/unit/nonces-place.h daemon/nonces.c daemon/nonces-file.c daemon/event.c daemon/log.c daemon/error.c
