@@ -32,7 +32,7 @@ mtlsd_access = \
 mtlsd_plugin = \
 	daemon/response.c daemon/response.h daemon/signals.h daemon/exposure.c daemon/exposure.h daemon/connection.c daemon/connection.h daemon/settings.c daemon/settings.h \
 	daemon/image.c daemon/image.h daemon/instance.c daemon/instance.h daemon/instance-internal.h \
-	daemon/breaker.c daemon/nonces.c daemon/nonces-file.c daemon/nonces-file.h daemon/nonces.h daemon/instance-call.c daemon/instance-start.c daemon/monotonic.h daemon/plugin.c daemon/plugin.h
+	daemon/breaker.c daemon/nonces.c daemon/nonces-file.c daemon/nonces-file.h daemon/nonces-table.c daemon/nonces-table.h daemon/nonces.h daemon/instance-call.c daemon/instance-start.c daemon/monotonic.h daemon/plugin.c daemon/plugin.h
 mtlsd_request = \
 	daemon/snapshot.c daemon/snapshot.h daemon/request.c daemon/request.h daemon/request-log.c daemon/step.c daemon/step.h daemon/host.c \
 	daemon/host.h daemon/supervisor.c daemon/supervisor.h daemon/supervisor-internal.h daemon/supervisor-apply.c \

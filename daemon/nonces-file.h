@@ -8,16 +8,7 @@
  * Threads: one at a time for a file. Owns: an open file is locked for this process (F_OFD_SETLK).
  */
 #include "error.h"
-
-#include <stdbool.h>
-#include <stdint.h>
-
-enum { NONCES_WAYS = 16, NONCES_BUCKETS_MAX = 1 << 18 };
-
-struct nonces_slot {
-	uint8_t digest[16];
-	int64_t signed_at; /* 0: empty */
-};
+#include "nonces-table.h"
 
 struct nonces_header {
 	char magic[8];

@@ -3,6 +3,7 @@
 
 #include "event.h"
 #include "nonces-file.h"
+#include "nonces-table.h"
 #include "throttle.h"
 
 #include <errno.h>
@@ -37,74 +38,6 @@ nonces_time(void)
 	clock_gettime(CLOCK_REALTIME, &now);
 	clock_gettime(CLOCK_BOOTTIME, &up);
 	return (struct nonces_time){.now = now.tv_sec, .boot = now.tv_sec - up.tv_sec};
-}
-
-/* --- the table --------------------------------------------------------------------------------------------------- */
-
-static uint32_t
-buckets_for(int64_t capacity)
-{
-	uint32_t buckets = 1;
-
-	/* Half full, the fuller of two buckets of 16 is next to never full. */
-	while ((int64_t) buckets * NONCES_WAYS < 2 * capacity)
-		buckets *= 2;
-	return buckets;
-}
-
-static bool
-is_remembered(const struct nonces_slot *slot, int64_t oldest)
-{
-	return slot->signed_at != 0 && slot->signed_at >= oldest;
-}
-
-/* Where the digest stands (true), or may stand; SIZE_MAX: nowhere. */
-static bool
-find(const struct nonces_slot *slots, uint32_t buckets, const uint8_t digest[16], int64_t oldest, size_t *ret)
-{
-	unsigned most = 0;
-
-	*ret = SIZE_MAX;
-	for (unsigned choice = 0; choice < 2; choice++) {
-		uint32_t number;
-		memcpy(&number, digest + choice * sizeof(number), sizeof(number));
-		size_t first = (size_t) (number & (buckets - 1)) * NONCES_WAYS, room = SIZE_MAX;
-		unsigned rooms = 0;
-		for (size_t i = first; i < first + NONCES_WAYS; i++) {
-			if (!is_remembered(&slots[i], oldest)) {
-				room = i;
-				rooms++;
-			} else if (memcmp(slots[i].digest, digest, sizeof(slots[i].digest)) == 0) {
-				*ret = i;
-				return true;
-			}
-		}
-		if (rooms > most) {
-			most = rooms;
-			*ret = room;
-		}
-	}
-	return false;
-}
-
-/* What of it is remembered, in a table of so many buckets. */
-static int
-rehash(const struct nonces_slot *slots, uint32_t count, uint32_t buckets, int64_t oldest, struct nonces_slot **ret)
-{
-	CLEANUP_FREE struct nonces_slot *fresh = calloc((size_t) buckets * NONCES_WAYS, sizeof(*fresh));
-
-	if (fresh == NULL)
-		return -ENOMEM;
-	for (size_t i = 0; i < (size_t) count * NONCES_WAYS; i++) {
-		size_t place;
-		if (!is_remembered(&slots[i], oldest))
-			continue;
-		if (!find(fresh, buckets, slots[i].digest, oldest, &place) && place == SIZE_MAX)
-			return -ENOSPC;
-		fresh[place] = slots[i];
-	}
-	*ret = STEAL(fresh);
-	return 0;
 }
 
 /* With the lock held: what was signed earlier may have been forgotten. */
@@ -179,7 +112,7 @@ resize(struct nonces *nonces, uint32_t buckets, int64_t now)
 	struct nonces_header header = nonces->header;
 	CLEANUP_FREE struct nonces_slot *fresh = NULL;
 
-	int r = rehash(nonces->slots, header.buckets, buckets, oldest_remembered(nonces, now), &fresh);
+	int r = nonces_table_copy(nonces->slots, header.buckets, buckets, oldest_remembered(nonces, now), &fresh);
 	header.buckets = buckets;
 	if (r == 0)
 		r = nonces_file_replace(nonces->path, &header, fresh, &nonces->fd);
@@ -196,7 +129,7 @@ resize(struct nonces *nonces, uint32_t buckets, int64_t now)
 static int
 begin(struct nonces *nonces, const struct nonces_settings *settings, int64_t horizon)
 {
-	nonces->header = (struct nonces_header){.buckets = buckets_for(settings->capacity),
+	nonces->header = (struct nonces_header){.buckets = nonces_table_buckets(settings->capacity),
 						.window = settings->window,
 						.skew = settings->skew,
 						.horizon = horizon};
@@ -252,7 +185,7 @@ open_file(struct nonces *nonces, const struct nonces_settings *settings, const s
 static int
 fit(struct nonces *nonces, const struct nonces_settings *settings, int64_t now, struct error *error)
 {
-	uint32_t buckets = buckets_for(settings->capacity);
+	uint32_t buckets = nonces_table_buckets(settings->capacity);
 
 	int r = buckets != nonces->header.buckets ? resize(nonces, buckets, now) : 0;
 	if (r == -ENOSPC)
@@ -389,7 +322,8 @@ take(struct nonces *nonces, const void *nonce, size_t length, int64_t signed_at,
 	int r = digest(nonces, nonce, length, slot.digest);
 	if (r < 0)
 		return r;
-	if (find(nonces->slots, nonces->header.buckets, slot.digest, oldest_remembered(nonces, now), &place))
+	if (nonces_table_find(nonces->slots, nonces->header.buckets, slot.digest, oldest_remembered(nonces, now),
+			      &place))
 		return -EEXIST;
 	if (place == SIZE_MAX) {
 		complain(nonces, "is full, signed requests are refused; raise nonces.capacity", 0);
@@ -453,7 +387,7 @@ count_portion(struct nonces *nonces, size_t first, int64_t now, uint64_t *count)
 	size_t end = nonces->path != NULL ? (size_t) nonces->header.buckets * NONCES_WAYS : 0;
 	size_t until = first + PORTION < end ? first + PORTION : end;
 	for (size_t i = first; i < until; i++)
-		*count += is_remembered(&nonces->slots[i], oldest_remembered(nonces, now));
+		*count += nonces_table_remembers(&nonces->slots[i], oldest_remembered(nonces, now));
 	pthread_mutex_unlock(&nonces->lock);
 	return until < end ? until : 0;
 }

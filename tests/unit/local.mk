@@ -66,7 +66,7 @@ tests_unit_test_overseer_repair_SOURCES = tests/unit/test-overseer-repair.c $(te
 tests_unit_test_overseer_repair_LDADD = $(tests_unit_test_overseer_LDADD)
 tests_unit_test_archive_SOURCES = tests/unit/test-archive.c daemon/archive.c daemon/error.c
 tests_unit_test_archive_LDADD = $(CMOCKA_LIBS)
-test_nonces_place = tests/unit/nonces-place.c tests/unit/nonces-place.h daemon/nonces.c daemon/nonces-file.c daemon/event.c daemon/log.c daemon/error.c
+test_nonces_place = tests/unit/nonces-place.c tests/unit/nonces-place.h daemon/nonces.c daemon/nonces-file.c daemon/nonces-table.c daemon/event.c daemon/log.c daemon/error.c
 tests_unit_test_nonces_SOURCES = tests/unit/test-nonces.c $(test_nonces_place)
 tests_unit_test_nonces_LDADD = $(CMOCKA_LIBS) $(GNUTLS_LIBS) $(SYSTEMD_LIBS) -lpthread
 tests_unit_test_nonces_file_SOURCES = tests/unit/test-nonces-file.c $(test_nonces_place)
@@ -166,7 +166,7 @@ tests_unit_test_exposure_SOURCES = tests/unit/test-exposure.c daemon/exposure.c 
 tests_unit_test_exposure_LDADD = $(CMOCKA_LIBS) -lpthread
 test_request_stage = tests/unit/request-stage.c tests/unit/request-stage.h $(fake_transport) \
 	daemon/request.c daemon/request-log.c daemon/accesslog.c daemon/accesslog-format.c daemon/step.c daemon/host.c daemon/snapshot.c \
-	daemon/connection.c daemon/exposure.c daemon/response.c daemon/plugin.c daemon/nonces.c daemon/nonces-file.c daemon/breaker.c daemon/stats.c daemon/pool.c daemon/deadline.c daemon/router.c daemon/access.c daemon/network.c \
+	daemon/connection.c daemon/exposure.c daemon/response.c daemon/plugin.c daemon/nonces.c daemon/nonces-file.c daemon/nonces-table.c daemon/breaker.c daemon/stats.c daemon/pool.c daemon/deadline.c daemon/router.c daemon/access.c daemon/network.c \
 	daemon/glob.c daemon/settings.c $(mtlsd_schema) daemon/yaml.c daemon/name.c daemon/error.c daemon/event.c daemon/log.c
 tests_unit_test_request_SOURCES = tests/unit/test-request.c $(test_request_stage)
 tests_unit_test_request_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(YAML_LIBS) $(SYSTEMD_LIBS) $(GNUTLS_LIBS) -lpthread
