@@ -141,11 +141,23 @@ begin(struct nonces *nonces, const struct nonces_settings *settings, int64_t hor
 	return nonces_file_replace(nonces->path, &nonces->header, nonces->slots, &nonces->fd);
 }
 
+/* What was written until then may not have got to the disk; 0: it has. */
+static int64_t
+lost_until(const struct nonces_header *header, int64_t written, const struct nonces_time *time)
+{
+	if (header->closed == 1)
+		return 0;
+	/* A file from the future: the clock is wrong now, and so is what it says of the machine's start. */
+	if (written > time->now)
+		return time->now;
+	return written < time->boot ? time->boot : 0;
+}
+
 /* The file of a run before. */
 static int
 resume(struct nonces *nonces, const struct nonces_settings *settings, const struct nonces_time *time)
 {
-	int64_t written, skew;
+	int64_t written;
 
 	int r = nonces_file_read(nonces->fd, &nonces->header, &nonces->slots, &written);
 	if (r == -ENODATA)
@@ -156,14 +168,12 @@ resume(struct nonces *nonces, const struct nonces_settings *settings, const stru
 	}
 	if (r < 0)
 		return r;
-	/* A client's clock may have been ahead by as much when the machine stopped. */
-	skew = nonces->header.skew > settings->skew ? nonces->header.skew : settings->skew;
-	if (nonces->header.closed != 1 && written < time->boot && nonces->header.horizon < time->boot + skew) {
-		move_horizon(nonces, time->boot + skew);
-		complain(nonces,
-			 "was not closed before the machine stopped; what was signed before its start is "
-			 "refused",
-			 0);
+	/* A client's clock may have been ahead by as much. */
+	int64_t skew = nonces->header.skew > settings->skew ? nonces->header.skew : settings->skew;
+	int64_t lost = lost_until(&nonces->header, written, time);
+	if (lost != 0 && nonces->header.horizon < lost + skew) {
+		move_horizon(nonces, lost + skew);
+		complain(nonces, "was not closed before the machine stopped; what was signed until then is refused", 0);
 	}
 	nonces->header.closed = 0;
 	return nonces_file_seal(nonces->fd, &nonces->header);

@@ -70,6 +70,20 @@ test_a_machine_that_stopped_lets_nothing_in_again(void **state)
 	assert_int_equal(place_accept(place, 1, NOON + 60 + SKEW, next.now), -EEXIST);
 }
 
+/* The machine's start is told by a clock that is behind: what can be done is done. */
+static void
+test_a_file_from_the_future(void **state)
+{
+	struct place *place = *state;
+
+	place_open(place, &nonces_usual, &nonces_noon);
+	place_written_at(place, NOON + 1);
+	place_lose(place);
+	place_open(place, &nonces_usual, &nonces_noon);
+	assert_int_equal(place_accept(place, 1, NOON + SKEW - 1, NOON), -ETIME);
+	assert_int_equal(place_accept(place, 1, NOON + SKEW, NOON), 0);
+}
+
 static void
 test_a_damaged_file_lets_nothing_in_again(void **state)
 {
@@ -237,6 +251,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(test_a_crash_forgets_nothing, place_setup, place_teardown),
 		cmocka_unit_test_setup_teardown(test_a_machine_that_stopped_lets_nothing_in_again, place_setup,
 						place_teardown),
+		cmocka_unit_test_setup_teardown(test_a_file_from_the_future, place_setup, place_teardown),
 		cmocka_unit_test_setup_teardown(test_a_damaged_file_lets_nothing_in_again, place_setup, place_teardown),
 		cmocka_unit_test_setup_teardown(test_any_damage_ends_well, place_setup, place_teardown),
 		cmocka_unit_test_setup_teardown(test_what_cannot_be_opened, place_setup, place_teardown),
