@@ -6,12 +6,12 @@ unit_tests = \
 	tests/unit/test-error tests/unit/test-yaml tests/unit/test-schema tests/unit/test-config tests/unit/test-config-memory tests/unit/test-glob \
 	tests/unit/test-identity tests/unit/test-identity-plain tests/unit/test-identity-cache tests/unit/test-access tests/unit/test-accesslog tests/unit/test-router \
 	tests/unit/test-deadline tests/unit/test-gate tests/unit/test-listener tests/unit/test-handover \
-	tests/unit/test-wire tests/unit/test-job tests/unit/test-command-table tests/unit/test-commands \
+	tests/unit/test-wire tests/unit/test-job tests/unit/test-command-table tests/unit/test-commands tests/unit/test-command-dump \
 	tests/unit/test-log tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render tests/unit/test-rendering tests/unit/test-top tests/unit/test-doctor tests/unit/test-explain tests/unit/test-format tests/unit/test-difference \
 	tests/unit/test-pace tests/unit/test-heap tests/unit/test-heap-threads tests/unit/test-scope tests/unit/test-stack tests/unit/test-vault tests/unit/test-scope-image \
 	tests/unit/test-exposure tests/unit/test-request tests/unit/test-request-stream tests/unit/test-request-life tests/unit/test-pool tests/unit/test-settings tests/unit/test-fixtures \
 	tests/unit/test-whoami tests/unit/test-corpus
-unit_tests += tests/unit/test-signals tests/unit/test-ladder tests/unit/test-walk tests/unit/test-trend tests/unit/test-verdict tests/unit/test-probe tests/unit/test-record tests/unit/test-inspector
+unit_tests += tests/unit/test-signals tests/unit/test-ladder tests/unit/test-walk tests/unit/test-trend tests/unit/test-verdict tests/unit/test-verdict-sites tests/unit/test-probe tests/unit/test-record tests/unit/test-inspector
 unit_tests += tests/unit/test-policy tests/unit/test-budget tests/unit/test-breaker tests/unit/test-archive tests/unit/test-nonces tests/unit/test-nonces-file tests/unit/test-overseer tests/unit/test-overseer-repair
 check_PROGRAMS += $(unit_tests)
 TESTS += $(unit_tests)
@@ -101,6 +101,8 @@ tests_unit_test_command_table_SOURCES = tests/unit/test-command-table.c tests/un
 	$(test_command_fixture)
 tests_unit_test_command_table_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) $(YAML_LIBS) -lpthread -lm
 tests_unit_test_commands_SOURCES = tests/unit/test-commands.c $(test_command_fixture)
+tests_unit_test_command_dump_SOURCES = tests/unit/test-command-dump.c $(test_command_fixture)
+tests_unit_test_command_dump_LDADD = $(tests_unit_test_commands_LDADD)
 tests_unit_test_commands_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) $(YAML_LIBS) -lpthread -lm
 tests_unit_test_control_SOURCES = tests/unit/test-control.c $(test_control_fixture)
 tests_unit_test_control_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) $(SYSTEMD_LIBS) $(ZLIB_LIBS) $(GNUTLS_LIBS) $(YAML_LIBS) -lpthread -lm
@@ -208,8 +210,11 @@ tests_unit_test_trend_SOURCES = tests/unit/test-trend.c daemon/trend.c
 tests_unit_test_trend_LDADD = $(CMOCKA_LIBS) -lm
 tests_unit_test_probe_SOURCES = tests/unit/test-probe.c daemon/probe.c $(mtlsd_judge) daemon/units.c daemon/error.c
 tests_unit_test_probe_LDADD = $(CMOCKA_LIBS) -lm
-tests_unit_test_verdict_SOURCES = tests/unit/test-verdict.c $(mtlsd_judge) daemon/units.c daemon/error.c
+test_life = tests/unit/life.c tests/unit/life.h $(mtlsd_judge) daemon/units.c daemon/error.c
+tests_unit_test_verdict_SOURCES = tests/unit/test-verdict.c $(test_life)
 tests_unit_test_verdict_LDADD = $(CMOCKA_LIBS) -lm
+tests_unit_test_verdict_sites_SOURCES = tests/unit/test-verdict-sites.c $(test_life)
+tests_unit_test_verdict_sites_LDADD = $(CMOCKA_LIBS) -lm
 
 # the leak corpus
 tests_unit_test_corpus_SOURCES = tests/unit/test-corpus.c tests/leaks/baseline.c tests/leaks/label.c tests/leaks/score.c \
