@@ -7,7 +7,7 @@ unit_tests = \
 	tests/unit/test-identity tests/unit/test-identity-plain tests/unit/test-identity-cache tests/unit/test-access tests/unit/test-accesslog tests/unit/test-router \
 	tests/unit/test-deadline tests/unit/test-gate tests/unit/test-listener tests/unit/test-handover \
 	tests/unit/test-wire tests/unit/test-job tests/unit/test-command-table tests/unit/test-commands tests/unit/test-command-dump \
-	tests/unit/test-log tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render tests/unit/test-rendering tests/unit/test-top tests/unit/test-doctor tests/unit/test-explain tests/unit/test-format tests/unit/test-difference \
+	tests/unit/test-log tests/unit/test-control tests/unit/test-caller tests/unit/test-arguments tests/unit/test-render tests/unit/test-rendering tests/unit/test-top tests/unit/test-doctor tests/unit/test-doctor-memory tests/unit/test-explain tests/unit/test-format tests/unit/test-difference \
 	tests/unit/test-pace tests/unit/test-heap tests/unit/test-heap-threads tests/unit/test-scope tests/unit/test-stack tests/unit/test-vault tests/unit/test-scope-image \
 	tests/unit/test-exposure tests/unit/test-request tests/unit/test-request-stream tests/unit/test-request-life tests/unit/test-pool tests/unit/test-settings tests/unit/test-fixtures \
 	tests/unit/test-whoami tests/unit/test-corpus
@@ -124,7 +124,10 @@ tests_unit_test_explain_SOURCES = tests/unit/test-explain.c daemon/explain.c dae
 	ctl/render.c daemon/command.c daemon/wire.c daemon/schema-nearest.c daemon/schema-value.c daemon/units.c daemon/error.c
 tests_unit_test_explain_LDADD = $(CMOCKA_LIBS) $(JANSSON_LIBS) -lm
 tests_unit_test_explain_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/ctl
-tests_unit_test_doctor_SOURCES = tests/unit/test-doctor.c daemon/doctor.c daemon/units.c
+test_patient = tests/unit/patient.c tests/unit/patient.h daemon/doctor.c daemon/units.c
+tests_unit_test_doctor_memory_SOURCES = tests/unit/test-doctor-memory.c $(test_patient)
+tests_unit_test_doctor_memory_LDADD = $(CMOCKA_LIBS)
+tests_unit_test_doctor_SOURCES = tests/unit/test-doctor.c $(test_patient)
 tests_unit_test_doctor_LDADD = $(CMOCKA_LIBS)
 
 # dumps
