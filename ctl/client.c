@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "client.h"
 
+#include "monotonic.h"
 #include "wire.h"
 
 #include <errno.h>
@@ -10,21 +11,11 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
-#include <time.h>
 
 struct client {
 	int fd;
 	struct wire *wire;
 };
-
-static uint64_t
-client_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
-}
 
 int
 client_connect(const char *path, uint64_t timeout, struct client **ret)
@@ -104,7 +95,7 @@ client_wait(const struct client *client, short events, uint64_t deadline)
 		int milliseconds = -1, r;
 
 		if (deadline) {
-			uint64_t now = client_now(), left = now < deadline ? (deadline - now + 999) / 1000 : 0;
+			uint64_t now = monotonic_now(), left = now < deadline ? (deadline - now + 999) / 1000 : 0;
 
 			if (left == 0)
 				return -ETIMEDOUT;
@@ -185,7 +176,7 @@ int
 client_call(struct client *client, const char *method, json_t *parameters, bool more, int descriptor, uint64_t timeout,
 	    struct client_reply *ret)
 {
-	uint64_t deadline = timeout ? client_now() + timeout : 0;
+	uint64_t deadline = timeout ? monotonic_now() + timeout : 0;
 	int r = client_send(client, wire_request(method, parameters, more), descriptor, deadline);
 
 	while (r == 0) {

@@ -46,6 +46,7 @@ struct accesslog {
 	int wake;          /* eventfd */
 	atomic_bool awake; /* the writer has been told */
 	struct stripe stripes[STATS_STRIPES];
+	char *spare; /* the writer's: put in the place of a full buffer */
 
 	pthread_mutex_t target_lock; /* guards what follows: the writer's, but for a change of settings */
 	int to, format;
@@ -216,7 +217,7 @@ buffer_write(struct accesslog *log, const char *buffer, size_t used)
 
 /* Takes each stripe's buffer, leaving an empty one. */
 static void
-writer_drain(struct accesslog *log, char **spare)
+writer_drain(struct accesslog *log)
 {
 	for (size_t i = 0; i < STATS_STRIPES; i++) {
 		struct stripe *stripe = &log->stripes[i];
@@ -224,13 +225,13 @@ writer_drain(struct accesslog *log, char **spare)
 		pthread_mutex_lock(&stripe->lock);
 		char *full = stripe->buffer;
 		size_t used = stripe->used;
-		stripe->buffer = *spare;
+		stripe->buffer = log->spare;
 		stripe->used = 0;
 		atomic_fetch_add(&log->dropped, stripe->dropped);
 		stripe->dropped = 0;
 		pthread_mutex_unlock(&stripe->lock);
 		buffer_write(log, full, used);
-		*spare = full;
+		log->spare = full;
 	}
 }
 
@@ -252,10 +253,9 @@ static void *
 writer_run(void *argument)
 {
 	struct accesslog *log = argument;
-	char *spare = malloc(BUFFER);
 
 	pthread_setname_np(pthread_self(), "mtlsd-access");
-	while (spare && !atomic_load(&log->stop)) {
+	while (!atomic_load(&log->stop)) {
 		struct pollfd ready = {.fd = log->wake, .events = POLLIN};
 		uint64_t count;
 
@@ -263,12 +263,10 @@ writer_run(void *argument)
 		(void) !read(log->wake, &count, sizeof(count));
 		(void) usleep(GATHER);
 		atomic_store(&log->awake, false);
-		writer_drain(log, &spare);
+		writer_drain(log);
 		writer_tell(log);
 	}
-	if (spare)
-		writer_drain(log, &spare);
-	free(spare);
+	writer_drain(log);
 	return NULL;
 }
 
@@ -298,6 +296,8 @@ buffers_make(struct accesslog *log)
 	for (size_t i = 0; i < STATS_STRIPES; i++)
 		if (!log->stripes[i].buffer && !(log->stripes[i].buffer = malloc(BUFFER)))
 			return -ENOMEM;
+	if (!log->spare && !(log->spare = malloc(BUFFER)))
+		return -ENOMEM;
 	return 0;
 }
 
@@ -384,6 +384,7 @@ accesslog_free(struct accesslog **logp)
 		free(log->stripes[i].buffer);
 		pthread_mutex_destroy(&log->stripes[i].lock);
 	}
+	free(log->spare);
 	if (log->fd >= 0)
 		(void) close(log->fd);
 	if (log->wake >= 0)

@@ -2,6 +2,7 @@
 #include "deadline.h"
 
 #include "cleanup.h"
+#include "monotonic.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -25,14 +26,6 @@ struct deadline_wheel {
 	bool threaded, stop;
 	struct deadline *slots[SLOTS];
 };
-
-static uint64_t
-clock_monotonic(void)
-{
-	struct timespec now;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
-}
 
 static void
 deadline_link(struct deadline **head, struct deadline *deadline)
@@ -139,7 +132,7 @@ deadline_wheel_new(uint64_t (*clock)(void), struct deadline_wheel **ret)
 	struct deadline_wheel *wheel = calloc(1, sizeof(*wheel));
 	if (!wheel)
 		return -ENOMEM;
-	wheel->clock = clock ? clock : clock_monotonic;
+	wheel->clock = clock ? clock : monotonic_now;
 	wheel->turned = wheel->clock() / TICK;
 	wheel->sleeps_until = UINT64_MAX;
 	pthread_mutex_init(&wheel->lock, NULL);

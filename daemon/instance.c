@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "instance-internal.h"
+#include "monotonic.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -44,15 +45,13 @@ instance_new(const struct instance_options *options, struct instance **ret)
 	struct instance *instance = aligned_alloc(64, (sizeof(*instance) + 63) / 64 * 64);
 	if (instance == NULL)
 		return -ENOMEM;
-	struct timespec now;
 	memset(instance, 0, sizeof(*instance));
 	snprintf(instance->plugin, sizeof(instance->plugin), "%s", options->plugin);
 	instance->number = options->number;
 	instance->nonces = options->nonces;
 	instance->mapping.fd = -1;
 	instance->started = (uint64_t) time(NULL);
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	instance->began = (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
+	instance->began = monotonic_now();
 	pthread_mutexattr_t recursive;
 	pthread_mutexattr_init(&recursive);
 	pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
