@@ -72,6 +72,9 @@ nonces_file_open(const char *path, int *ret, struct error *error)
 	if (!S_ISREG(st.st_mode))
 		return error_set(error, -EINVAL, "%s is no regular file; move it away", path);
 	int r = lock(fd);
+	/* Whoever had it has put another in its place meanwhile. */
+	if (r == 0 && (fstat(fd, &st) < 0 || st.st_nlink == 0))
+		r = -EBUSY;
 	if (r < 0)
 		return error_set(error, r,
 				 r == -EBUSY ? "%s is used by another process; end that daemon, or give "
@@ -111,6 +114,18 @@ nonces_file_read(int fd, struct nonces_header *ret, struct nonces_slot **ret_slo
 	return 0;
 }
 
+/* What a folder says of its files has to get to the disk by itself. */
+static int
+sync_folder(const char *path)
+{
+	CLEANUP_FREE char *folder = strndup(path, (size_t) (strrchr(path, '/') - path));
+	CLEANUP_CLOSE int fd = folder != NULL ? open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	if (folder == NULL)
+		return -ENOMEM;
+	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
 int
 nonces_file_replace(const char *path, const struct nonces_header *header, const struct nonces_slot *slots, int *fd)
 {
@@ -143,7 +158,7 @@ nonces_file_replace(const char *path, const struct nonces_header *header, const 
 	if (*fd >= 0)
 		(void) close(*fd);
 	*fd = steal_fd(&fresh);
-	return 0;
+	return sync_folder(path);
 }
 
 int

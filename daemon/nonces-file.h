@@ -23,7 +23,8 @@ int nonces_file_open(const char *path, int *ret, struct error *error);
 /* Header and slots (malloced), and when the file was last written. -ENODATA: it is empty. -EBADMSG: it is no file of
  * nonces, or not all of one. */
 int nonces_file_read(int fd, struct nonces_header *ret, struct nonces_slot **ret_slots, int64_t *ret_written);
-/* Writes PATH anew, to the disk, and puts the new file's descriptor in the place of *fd. */
+/* Writes PATH anew, to the disk, and puts the new file's descriptor in the place of *fd: also where it fails at the
+ * very end, when only the folder could not be written out. */
 int nonces_file_replace(const char *path, const struct nonces_header *header, const struct nonces_slot *slots, int *fd);
 int nonces_file_put(int fd, size_t index, const struct nonces_slot *slot);
 /* To the disk: the header, and everything before it. */

@@ -21,8 +21,8 @@ struct nonces {
 	pthread_mutex_t lock;
 	char *path; /* NULL: closed */
 	int fd;
-	struct nonces_settings settings;
-	struct nonces_header header; /* its window and skew are in force */
+	int64_t capacity;            /* as it was set; header.buckets is what came of it */
+	struct nonces_header header; /* window and skew in force too */
 	struct nonces_slot *slots;
 	bool unsaved;         /* the file lacks something: all of it is to be written */
 	int64_t saving_tried; /* so that a full disk is not asked at each request */
@@ -54,15 +54,17 @@ move_horizon(struct nonces *nonces, int64_t to)
 		nonces->header.horizon = to;
 }
 
-/* --- to the file; with the lock held ----------------------------------------------------------------------------- */
-
+/* Not with the lock held, once requests ask: writing a record may take long. */
 static void
 complain(struct nonces *nonces, const char *what, int r)
 {
 	if (throttle_admit(&nonces->complaints, 1))
-		event_log(EVENT_NONCES, LOG_FIELDS({"MTLSD_PLUGIN", nonces->plugin}), "%s: %s: %s%s%s", nonces->plugin,
-			  nonces->path, what, r < 0 ? ": " : "", r < 0 ? strerror(-r) : "");
+		event_log(EVENT_NONCES, LOG_FIELDS({"MTLSD_PLUGIN", nonces->plugin}),
+			  "%s: the file of its nonces %s%s%s", nonces->plugin, what, r < 0 ? ": " : "",
+			  r < 0 ? strerror(-r) : "");
 }
+
+/* --- to the file; with the lock held ----------------------------------------------------------------------------- */
 
 static int
 save(struct nonces *nonces, int64_t now)
@@ -70,19 +72,26 @@ save(struct nonces *nonces, int64_t now)
 	nonces->saving_tried = now;
 	int r = nonces_file_replace(nonces->path, &nonces->header, nonces->slots, &nonces->fd);
 	nonces->unsaved = r < 0;
-	if (r < 0)
-		complain(nonces, "nonces cannot be written down, signed requests are refused", r);
 	return r;
 }
 
+/* Where it cannot be written, the next request finds it unsaved, and says so. */
 static void
 seal(struct nonces *nonces)
 {
-	int r = nonces_file_seal(nonces->fd, &nonces->header);
+	if (nonces_file_seal(nonces->fd, &nonces->header) < 0)
+		nonces->unsaved = true;
+}
 
-	if (r < 0)
-		complain(nonces, "cannot be written", r);
-	nonces->unsaved = nonces->unsaved || r < 0;
+static void
+let_go(struct nonces *nonces)
+{
+	if (nonces->fd >= 0)
+		(void) close(nonces->fd);
+	nonces->fd = -1;
+	free(STEAL(nonces->slots));
+	free(STEAL(nonces->path));
+	nonces->unsaved = false;
 }
 
 static void
@@ -90,18 +99,13 @@ close_file(struct nonces *nonces, int64_t now)
 {
 	if (nonces->path == NULL)
 		return;
-	if (nonces->unsaved)
-		(void) save(nonces, now);
-	if (!nonces->unsaved) {
-		nonces->header.closed = 1;
-		seal(nonces);
-	}
-	(void) close(nonces->fd);
-	nonces->fd = -1;
-	free(STEAL(nonces->slots));
-	free(STEAL(nonces->path));
-	nonces->unsaved = false;
-	nonces->settings.window = 0;
+	int r = nonces->unsaved ? save(nonces, now) : 0;
+	nonces->header.closed = 1;
+	if (r == 0)
+		r = nonces_file_seal(nonces->fd, &nonces->header);
+	if (r < 0)
+		complain(nonces, "cannot be written whole before it is closed", r);
+	let_go(nonces);
 }
 
 /* --- opening ----------------------------------------------------------------------------------------------------- */
@@ -113,11 +117,14 @@ resize(struct nonces *nonces, uint32_t buckets, int64_t now)
 	CLEANUP_FREE struct nonces_slot *fresh = NULL;
 
 	int r = nonces_table_copy(nonces->slots, header.buckets, buckets, oldest_remembered(nonces, now), &fresh);
-	header.buckets = buckets;
-	if (r == 0)
-		r = nonces_file_replace(nonces->path, &header, fresh, &nonces->fd);
 	if (r < 0)
 		return r;
+	header.buckets = buckets;
+	r = nonces_file_replace(nonces->path, &header, fresh, &nonces->fd);
+	if (r < 0) {
+		nonces->unsaved = true; /* it may be the new one by now */
+		return r;
+	}
 	nonces->header = header;
 	nonces->unsaved = false;
 	free(nonces->slots);
@@ -217,7 +224,7 @@ put_in_force(struct nonces *nonces, const struct nonces_settings *settings, int6
 		move_horizon(nonces, oldest_remembered(nonces, now));
 	nonces->header.window = settings->window;
 	nonces->header.skew = settings->skew;
-	nonces->settings = *settings;
+	nonces->capacity = settings->capacity;
 	if (changed)
 		seal(nonces);
 }
@@ -248,13 +255,8 @@ nonces_open(struct nonces *nonces, const char *folder, const struct nonces_setti
 		r = fit(nonces, settings, time->now, error);
 	if (r == 0 && fresh)
 		put_in_force(nonces, settings, time->now);
-	if (r < 0 && fresh && nonces->path != NULL) {
-		if (nonces->fd >= 0)
-			(void) close(nonces->fd);
-		nonces->fd = -1;
-		free(STEAL(nonces->slots));
-		free(STEAL(nonces->path));
-	}
+	if (r < 0 && fresh)
+		let_go(nonces);
 	pthread_mutex_unlock(&nonces->lock);
 	return r;
 }
@@ -318,14 +320,14 @@ is_timely(const struct nonces *nonces, int64_t signed_at, int64_t now)
 	       signed_at >= nonces->header.horizon;
 }
 
-/* With the lock held. */
+/* With the lock held. With -EIO, why: that of the disk; 0: it was not asked again. */
 static int
-take(struct nonces *nonces, const void *nonce, size_t length, int64_t signed_at, int64_t now)
+take(struct nonces *nonces, const void *nonce, size_t length, int64_t signed_at, int64_t now, int *ret_why)
 {
 	struct nonces_slot slot = {.signed_at = signed_at};
 	size_t place;
 
-	if (nonces->settings.window == 0)
+	if (nonces->path == NULL)
 		return -EOPNOTSUPP;
 	if (!is_timely(nonces, signed_at, now))
 		return -ETIME;
@@ -335,16 +337,15 @@ take(struct nonces *nonces, const void *nonce, size_t length, int64_t signed_at,
 	if (nonces_table_find(nonces->slots, nonces->header.buckets, slot.digest, oldest_remembered(nonces, now),
 			      &place))
 		return -EEXIST;
-	if (place == SIZE_MAX) {
-		complain(nonces, "is full, signed requests are refused; raise nonces.capacity", 0);
+	if (place == SIZE_MAX)
 		return -ENOSPC;
-	}
 	nonces->slots[place] = slot;
-	if (nonces->unsaved)
-		return nonces->saving_tried != now && save(nonces, now) == 0 ? 0 : -EIO;
-	if (nonces_file_put(nonces->fd, place, &slot) == 0)
+	if (!nonces->unsaved && nonces_file_put(nonces->fd, place, &slot) == 0)
 		return 0;
-	return save(nonces, now) == 0 ? 0 : -EIO;
+	if (nonces->unsaved && nonces->saving_tried == now)
+		return -EIO;
+	*ret_why = save(nonces, now);
+	return *ret_why < 0 ? -EIO : 0;
 }
 
 int
@@ -352,14 +353,19 @@ nonces_accept(struct nonces *nonces, const void *nonce, size_t length, int64_t s
 {
 	if (nonce == NULL || length == 0 || length > NONCES_LENGTH)
 		return -EINVAL;
+	int why = 0;
 	pthread_mutex_lock(&nonces->lock);
-	int r = take(nonces, nonce, length, signed_at, now);
+	int r = take(nonces, nonce, length, signed_at, now, &why);
 	nonces->accepted += r == 0;
 	nonces->repeated += r == -EEXIST;
 	nonces->untimely += r == -ETIME;
 	nonces->full += r == -ENOSPC;
 	nonces->unwritten += r == -EIO;
 	pthread_mutex_unlock(&nonces->lock);
+	if (r == -ENOSPC)
+		complain(nonces, "is full, signed requests are refused; raise nonces.capacity", 0);
+	if (why < 0)
+		complain(nonces, "cannot be written, signed requests are refused", why);
 	return r;
 }
 
@@ -367,7 +373,7 @@ int64_t
 nonces_window(struct nonces *nonces)
 {
 	pthread_mutex_lock(&nonces->lock);
-	int64_t window = nonces->settings.window;
+	int64_t window = nonces->path != NULL ? nonces->header.window : 0;
 	pthread_mutex_unlock(&nonces->lock);
 	return window;
 }
@@ -410,7 +416,7 @@ nonces_read(struct nonces *nonces, int64_t now, struct nonces_report *ret)
 	pthread_mutex_lock(&nonces->lock);
 	*ret = (struct nonces_report){
 		.open = nonces->path != NULL,
-		.settings = nonces->settings,
+		.settings = {nonces->header.window, nonces->header.skew, nonces->capacity},
 		.horizon = nonces->header.horizon,
 		.room = nonces->path != NULL ? (uint64_t) nonces->header.buckets * NONCES_WAYS : 0,
 		.accepted = nonces->accepted,

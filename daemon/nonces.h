@@ -33,7 +33,7 @@ struct nonces_settings {
 	int64_t capacity;     /* nonces at once, at least; up to four times as many find room */
 };
 
-/* Read from clocks by nonces_now; given by tests. */
+/* Read from clocks by nonces_time; given by tests. */
 struct nonces_time {
 	int64_t now;
 	int64_t boot; /* when the machine began */
